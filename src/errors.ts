@@ -121,6 +121,18 @@ export class CrossTenantTransactionError extends JobsError {
   }
 }
 
+/** A statement failed inside `transaction()` and its error was swallowed: Postgres rolled everything back. */
+export class TransactionRolledBackError extends JobsError {
+  readonly code = 'TRANSACTION_ROLLED_BACK'
+
+  constructor(options: ErrorOptions) {
+    super(
+      'The transaction was rolled back because a statement in it had failed (see cause). Let the error through, or put the statement in a nested transaction() of its own.',
+      options,
+    )
+  }
+}
+
 /** A statement would change the connection or the transaction behind the platform's back. */
 export class ForbiddenStatementError extends JobsError {
   readonly code = 'STATEMENT_FORBIDDEN'

@@ -1,0 +1,91 @@
+/**
+ * One pooled connection: how a tenant's statement travels over it, and how it comes back clean.
+ *
+ * Connections pipeline: queries are written one behind the other without waiting for answers. So BEGIN, the tenant's
+ * role and search_path, the statement and COMMIT are one network flight instead of five.
+ */
+import pg from 'pg'
+import { UnknownTenantError } from '../errors.ts'
+import type { TenantIdentity } from './scope.ts'
+import { type SqlResult, quoteIdentifier } from './statement.ts'
+
+export interface PreparedText {
+  readonly text: string
+  readonly values: readonly unknown[]
+}
+
+/**
+ * SET LOCAL ends with the transaction, so nothing outlives it, also behind PgBouncer. `pg_temp` stands last: a
+ * temporary table can then never shadow a table of the tenant. Both names were validated when the identity was made;
+ * a syntax error here would mean that BEGIN never ran.
+ */
+export function enterTenant(tenant: TenantIdentity): string {
+  const role = quoteIdentifier(tenant.role)
+  const schema = quoteIdentifier(tenant.schema)
+  return `SET LOCAL ROLE ${role}; SET LOCAL search_path TO ${schema}, public, pg_temp`
+}
+
+/** Sends one statement on its own: the extended protocol takes exactly one, so text can never smuggle in a second. */
+export async function send<Row>(client: pg.ClientBase, statement: PreparedText): Promise<SqlResult<Row>> {
+  const config: pg.QueryConfig & { queryMode: 'extended' } = {
+    text: statement.text,
+    values: [...statement.values],
+    queryMode: 'extended',
+  }
+  const { rows, rowCount } = await client.query(config)
+  return { rows, rowCount: rowCount ?? 0 }
+}
+
+/** A statement of a tenant as a transaction of its own, in one flight. */
+export async function sendAsTenant<Row>(
+  client: pg.ClientBase,
+  tenant: TenantIdentity,
+  statement: PreparedText,
+): Promise<SqlResult<Row>> {
+  // All three are on the wire before the first answer is read. An error aborts the transaction, and the COMMIT behind
+  // it answers ROLLBACK: whatever happens, the connection is idle again when the last one is answered.
+  const [entered, answered, committed] = await Promise.allSettled([
+    client.query(`BEGIN; ${enterTenant(tenant)}`),
+    send<Row>(client, statement),
+    client.query('COMMIT'),
+  ])
+  if (entered.status === 'rejected') throw explainEntry(entered.reason, tenant)
+  if (answered.status === 'rejected') throw answered.reason
+  if (committed.status === 'rejected') throw committed.reason
+  return answered.value
+}
+
+/** A role that is gone means that the tenant was deleted after it was looked up. */
+export function explainEntry(error: unknown, tenant: TenantIdentity): unknown {
+  const code = error instanceof pg.DatabaseError ? error.code : undefined
+  return code === '22023' || code === '42704' ? new UnknownTenantError(tenant.slug, { cause: error }) : error
+}
+
+/**
+ * Gives the connection back, or destroys it when it is not idle. A pooled connection never carries a transaction on.
+ */
+export function giveBack(client: pg.PoolClient, options: { destroy?: boolean } = {}): void {
+  client.release(options.destroy === true || client.getTransactionStatus() !== 'I')
+}
+
+/**
+ * Asks Postgres to stop what this connection is running, over a connection of its own as the protocol has it; through
+ * PgBouncer as well. Best effort: the caller destroys the connection afterwards, so a cancel that comes too late finds
+ * nobody else's statement.
+ */
+export function cancelRunning(client: pg.PoolClient): void {
+  const target = client as pg.PoolClient & {
+    processID: number
+    secretKey: number
+    host: string
+    port: number
+  }
+  const messenger = new pg.Connection()
+  messenger.on('error', () => {})
+  messenger.on('connect', () => {
+    const cancel = messenger as unknown as { cancel(processID: number, secretKey: number): void }
+    cancel.cancel(target.processID, target.secretKey)
+  })
+  const connect = messenger as unknown as { connect(port: number, host: string): void }
+  connect.connect(target.port, target.host)
+}
