@@ -195,6 +195,11 @@ describe('what a crash can leave', () => {
     expect(startOf(stranger.pid!)).toBeDefined()
   })
 
+  test.each(['', '12\n/some'])('a postmaster.pid that was cut off: %j', async (text) => {
+    await writeFile(join(made, 'data', 'postmaster.pid'), text)
+    expect((await startAndStop()).joined).toBe(false)
+  })
+
   test('the lock of a dead process, and of a dead process whose pid is in use again', async () => {
     await writeFile(join(made, 'lock', '500000'), '999999999.1')
     await startAndStop()

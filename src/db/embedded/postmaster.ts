@@ -1,28 +1,19 @@
 /**
- * Starts, finds and stops the server process (Postgres calls it the postmaster). Its file `postmaster.pid` is the
- * truth: line 1 is the pid, line 4 the port, line 8 the status. The file outlives a `kill -9`, so a pid counts only
- * while it is a Postgres of this very data folder. Everything here is called under the lock.
+ * Starts and stops the server process (Postgres calls it the postmaster). Everything here is called under the lock.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
+import { open, rename } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EmbeddedPostgresError } from '../../errors.ts'
 import { asAccount } from './account.ts'
 import type { ClusterPlan } from './cluster.ts'
 import type { Folder } from './folder.ts'
-import { commandOf, startOf } from './living-process.ts'
+import { startOf } from './living-process.ts'
+import { findPostmaster, type Postmaster, readPidFile, removeMisleadingPidFile } from './pid-file.ts'
 import { settingArguments } from './settings.ts'
-
-export interface Postmaster {
-  pid: number
-  port: number
-  /** `starting`, `ready`, `stopping`, or empty in its first milliseconds. */
-  status: string
-}
 
 // Crash recovery of a large cluster may take a while; it goes on when we stop waiting, and the next start adopts it.
 const READY_TIMEOUT_MS = 120_000
@@ -46,12 +37,6 @@ export async function runPostmaster(plan: ClusterPlan, settings: Record<string, 
     if (!found && (launches >= MAX_LAUNCHES || !mayPass(tail(folder.log)))) throw startFailed(folder)
     await sleep(PAUSE_MS)
   }
-}
-
-/** The living Postgres of this folder, if there is one. */
-export function findPostmaster(folder: Folder): Postmaster | undefined {
-  const written = readPidFile(folder)
-  return written && isPostgresOf(folder, written.pid) ? written : undefined
 }
 
 /** A fast shutdown: open transactions are rolled back, clients are sent away. SIGTERM would wait for them for ever. */
@@ -88,7 +73,7 @@ function send(pid: number, signal: NodeJS.Signals): void {
 
 async function launch(plan: ClusterPlan, settings: Record<string, string>): Promise<number> {
   const { binaries, folder, account, durable } = plan
-  await clearReusedPid(folder)
+  await removeMisleadingPidFile(folder)
   // The port of a crashed server, if nobody took it: the pools of living processes find the new one there.
   const port = await freePort(readPidFile(folder)?.port)
   const { command, args, options } = asAccount(account, binaries.postgres, [
@@ -137,32 +122,6 @@ async function untilGone(pid: number, timeoutMs: number): Promise<boolean> {
     await sleep(POLL_MS)
   }
   return true
-}
-
-function readPidFile(folder: Folder): Postmaster | undefined {
-  try {
-    const lines = readFileSync(join(folder.data, 'postmaster.pid'), 'utf8').split('\n')
-    return { pid: Number(lines[0]), port: Number(lines[3]), status: (lines[7] ?? '').trim() }
-  } catch {
-    return undefined
-  }
-}
-
-// The command line, not the working folder: reading the latter of another user's process needs a right that root lacks
-// in containers.
-function isPostgresOf(folder: Folder, pid: number): boolean {
-  return startOf(pid) !== undefined && commandOf(pid).includes(`/postgres -D ${folder.data} -c `)
-}
-
-/**
- * After a crash the pid in the file may belong to somebody else by now, and Postgres would refuse to start. Without the
- * file Postgres is still safe from a second server: it checks the shared memory of the data folder as well.
- */
-async function clearReusedPid(folder: Folder): Promise<void> {
-  const written = readPidFile(folder)
-  if (written && startOf(written.pid) !== undefined && !isPostgresOf(folder, written.pid)) {
-    await rm(join(folder.data, 'postmaster.pid'), { force: true })
-  }
 }
 
 async function freePort(wanted = 0): Promise<number> {
