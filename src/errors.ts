@@ -182,6 +182,17 @@ export class InvalidPayloadError extends JobsError {
   }
 }
 
+/** A task was triggered for another tenant than the one whose context it was triggered in. */
+export class TenantMismatchError extends JobsError {
+  readonly code = 'TENANT_MISMATCH'
+
+  constructor(surrounding: string, given: string) {
+    super(
+      `A run for tenant "${given}" was triggered inside withTenant("${surrounding}"). Trigger it outside, or for the same tenant.`,
+    )
+  }
+}
+
 /** A trigger option has a value the platform cannot use. */
 export class InvalidTriggerOptionsError extends JobsError {
   readonly code = 'TRIGGER_OPTIONS_INVALID'
@@ -248,6 +259,11 @@ export class WorkerStoppingError extends JobsError {
   constructor() {
     super('The worker is stopping; the run is handed back to the queue.')
   }
+}
+
+/** A filter or a page cursor for runs that cannot be used. */
+export class InvalidRunFilterError extends JobsError {
+  readonly code = 'RUN_FILTER_INVALID'
 }
 
 export class UnknownRunError extends JobsError {

@@ -49,7 +49,7 @@ export class Database {
     this.pool.on('error', options.onIdleError ?? (() => {}))
     // A broken connection is reported twice: to the statement that was using it, and here. Once is enough.
     this.pool.on('connect', (client) => client.on('error', () => {}))
-    this.sql = createSqlTag((statement) => this.#execute(statement))
+    this.sql = createSqlTag((statement) => this.run(statement))
   }
 
   /** Opens the tenant's context and calls `fn` in it exactly once. */
@@ -116,7 +116,8 @@ export class Database {
     await this.pool.end()
   }
 
-  async #execute<Row>(statement: Statement<Row>): Promise<SqlResult<Row>> {
+  /** What awaiting a statement does, in whatever context it is awaited. */
+  async run<Row>(statement: Statement<Row>): Promise<SqlResult<Row>> {
     const scope = this.#ownScope('sql')
     const prepared: PreparedText = { text: statement.text, values: statement.values }
     refuseForbidden(prepared.text)

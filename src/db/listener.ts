@@ -2,23 +2,25 @@
  * One connection that LISTENs, for as long as the process works. A notification is only ever a hint that makes things
  * faster: everything it announces is also found by polling, so a lost connection costs latency and nothing else.
  */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { DatabaseSetupError } from '../errors.ts'
 import { quoteIdentifier } from './statement.ts'
 
 export interface ListenerOptions {
   /** Must reach Postgres itself: LISTEN does not work through PgBouncer in transaction mode. */
   url: string
-  /** After each (re)connection: whatever was announced in between was missed. */
-  onConnect?(): void
   onError?(error: Error): void
 }
 
-const reconnectAfterMs = [100, 500, 1_000, 2_000, 5_000]
+const reconnectAfterMs = [100, 500, 1_000, 2_000, 5_000, 30_000]
+const echoWithinMs = 3_000
 
 export class Listener {
   readonly #options: ListenerOptions
   readonly #handlers = new Map<string, (payload: string) => void>()
+  readonly #onConnect: (() => void)[] = []
   readonly #stop = new AbortController()
   #client: pg.Client | null = null
   #loop: Promise<void> | null = null
@@ -33,6 +35,13 @@ export class Listener {
     return this
   }
 
+  /** Called after each (re)connection: whatever was announced before it was missed. */
+  onConnect(handler: () => void): this {
+    this.#onConnect.push(handler)
+    return this
+  }
+
+  /** Whether notifications arrive right now. */
   get connected(): boolean {
     return this.#client !== null
   }
@@ -56,6 +65,28 @@ export class Listener {
     }
   }
 
+  /**
+   * A pooler in transaction mode takes LISTEN without a word and never delivers. So a notification of our own must
+   * arrive before this connection counts as listening.
+   */
+  async #hearOneself(client: pg.Client): Promise<void> {
+    const echo = `cgk_echo_${randomUUID().replaceAll('-', '')}`
+    const heard = new Promise<boolean>((resolve) => {
+      client.on('notification', ({ channel }) => channel === echo && resolve(true))
+      client.once('end', () => resolve(false))
+      setTimeout(() => resolve(false), echoWithinMs).unref()
+    })
+    await client.query(`LISTEN ${echo}`)
+    await client.query('SELECT pg_notify($1, $2)', [echo, ''])
+    if (await heard) {
+      await client.query(`UNLISTEN ${echo}`)
+      return
+    }
+    throw new DatabaseSetupError(
+      'Notifications do not arrive over this connection, so runs are found by polling. Behind PgBouncer in transaction mode, set DATABASE_DIRECT_URL to a URL that reaches Postgres itself.',
+    )
+  }
+
   /** Answers when the connection is gone; true if it had listened. */
   async #listenOnce(): Promise<boolean> {
     const client = new pg.Client({
@@ -69,13 +100,14 @@ export class Listener {
     try {
       await client.connect()
       for (const channel of this.#handlers.keys()) await client.query(`LISTEN ${quoteIdentifier(channel)}`)
+      await this.#hearOneself(client)
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#options.onError?.(error as Error)
       await client.end().catch(() => {})
       return false
     }
     this.#client = client
-    this.#options.onConnect?.()
+    for (const handler of this.#onConnect) handler()
     if (this.#stop.signal.aborted) await client.end().catch(() => {})
     await gone
     this.#client = null

@@ -1,0 +1,58 @@
+/** The platform's own tables: `migrations/public`, once per database. */
+import type { Database } from '../database.ts'
+import { oneFlight, platformTransaction } from '../platform-transaction.ts'
+import { applyFiles, lockSchema } from './apply.ts'
+import { type Migration, readMigrations } from './files.ts'
+import { type AppliedMigration, createLedger, pendingOf, selectLedger } from './ledger.ts'
+
+export interface MigrateOptions {
+  /** Only answer what would be done. */
+  dryRun?: boolean
+}
+
+export interface MigrationResult {
+  readonly schema: string
+  /** Names of the files that were (or, for a dry run, would be) applied. */
+  readonly files: readonly string[]
+}
+
+/**
+ * Applies what is pending in one transaction: all or nothing. Every process may call this when it starts: with nothing
+ * to do it takes no lock and costs one query, and when several start at once, one works and the others find it done.
+ *
+ * @throws MigrationError when a file fails, or was changed after it was applied.
+ */
+export async function migratePublic(
+  database: Database,
+  migrationsDir: string,
+  options: MigrateOptions = {},
+): Promise<MigrationResult> {
+  const files = await readMigrations(migrationsDir, 'public')
+  const pending = pendingOf('public', files, await readPublicLedger(database))
+  const todo = pending.length > 0 && !options.dryRun ? await applyPending(database, files) : pending
+  return { schema: 'public', files: todo.map((file) => file.name) }
+}
+
+/** Empty in a database that was never migrated. */
+export async function readPublicLedger(database: Database): Promise<AppliedMigration[]> {
+  try {
+    return (await database.query<AppliedMigration>(selectLedger, ['public'])).rows
+  } catch (error) {
+    if ((error as { code?: unknown }).code === '42P01') return []
+    throw error
+  }
+}
+
+async function applyPending(database: Database, files: readonly Migration[]): Promise<readonly Migration[]> {
+  return await platformTransaction(database, async (client) => {
+    await lockSchema(client, 'public')
+    // Read again under the lock: somebody else may have been first.
+    const [, ledger] = await oneFlight([
+      client.query(createLedger),
+      client.query<AppliedMigration>(selectLedger, ['public']),
+    ])
+    const pending = pendingOf('public', files, ledger.rows)
+    await applyFiles(client, 'public', pending)
+    return pending
+  })
+}

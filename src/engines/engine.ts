@@ -1,0 +1,78 @@
+/**
+ * The contract of an engine: what queues and dispatches runs. Everything above it (tasks, runs, CLI) speaks to this
+ * and never to pg-boss; one suite of behaviours in test/engines runs against every implementation.
+ */
+import type { Logger } from 'pino'
+import type { Transaction } from '../db/transaction.ts'
+import type { AnyTask } from '../task/define.ts'
+import type { Dispatcher } from '../task/dispatcher.ts'
+import type { Attempt, Run, RunHandle, RunRequest, RunState } from '../task/run.ts'
+import type { TenantWork } from '../tenants/work.ts'
+
+export interface Engine {
+  readonly name: 'pg-boss' | 'inline'
+  /** A tenant's queued work, for suspending, resuming and deleting the tenant. */
+  readonly tenantWork: TenantWork
+  /** Makes what the engine needs in the database. Called once, before anything else. */
+  start(): Promise<void>
+  /**
+   * Queues all or none and answers in the same order. With a transaction the runs exist when it commits, or never.
+   * An idempotency key that is taken answers the run that has it.
+   */
+  enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]>
+  get(runId: string): Promise<Run | null>
+  /** Those of these runs that exist, in any order. */
+  getMany(runIds: readonly string[]): Promise<Run[]>
+  list(filter: RunFilter): Promise<RunPage>
+  /** Failed and lost attempts of a run, first to last. */
+  attempts(runId: string): Promise<Attempt[]>
+  /** Ends an open run; a running one gets its signal aborted. False: it was not open (any more). */
+  cancel(runId: string): Promise<boolean>
+  /** Starts running the given tasks in this process. */
+  work(options: WorkOptions): Promise<Worker>
+  close(): Promise<void>
+}
+
+export interface RunFilter {
+  tenantId?: string
+  taskId?: string
+  states?: readonly RunState[]
+  tag?: string
+  /** Runs per page, 1 to 1000. */
+  limit: number
+  /** `next` of the page before. */
+  after?: string
+}
+
+export interface RunPage {
+  /** Newest first. */
+  runs: Run[]
+  /** Give it as `after` to get the next page; null on the last one. */
+  next: string | null
+}
+
+export interface WorkOptions {
+  tasks: readonly AnyTask[]
+  /** Runs in flight at once. */
+  concurrency: number
+  dispatcher: Dispatcher
+  logger: Logger
+  /** Told of every attempt that has been settled. */
+  onSettled?(event: SettledEvent): void
+}
+
+export interface SettledEvent {
+  runId: string
+  taskId: string
+  tenantId: string
+  attempt: number
+  outcome: 'completed' | 'retry' | 'failed' | 'cancelled' | 'postponed' | 'held' | 'expired'
+  durationMs: number
+}
+
+export interface Worker {
+  /** A name for people: host and process. */
+  readonly name: string
+  /** Takes nothing new, waits for what runs, and hands back what is left when the time is over. */
+  stop(options?: { timeoutMs?: number }): Promise<void>
+}

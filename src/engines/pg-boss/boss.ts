@@ -1,0 +1,125 @@
+/**
+ * pg-boss itself: its schema, its queues, its maintenance, over the platform's own pool.
+ *
+ * pg-boss inserts, keeps and deletes jobs. Claiming and settling are statements of ours (claim.ts, settle.ts), because
+ * they must do in one commit what its API does in several: fence to the attempt, keep one output per run, record the
+ * failed attempt, and hand back without spending an attempt. They are written against the schema of exactly the
+ * version in the lock file, so any other is refused at start.
+ */
+import { createHash } from 'node:crypto'
+import { type Db, PgBoss } from 'pg-boss'
+import type { Logger } from 'pino'
+import type { Database } from '../../db/database.ts'
+import { DatabaseSetupError } from '../../errors.ts'
+
+/** The pg-boss schema our statements are written for and tested with (pg-boss 12.38). */
+export const testedSchemaVersion = 46
+
+/** pg-boss announces new jobs here with the queue's name; so do our own statements that make a job ready. */
+export const readyChannel = `pgboss_${createHash('sha224').update('pgboss').digest('hex').slice(0, 24)}`
+
+const day = 86_400
+
+/** A worker that is silent for this long has lost its runs. The shortest that pg-boss allows. */
+export const heartbeatSeconds = 10
+export const completedRetentionSeconds = 7 * day
+export const failedRetentionSeconds = 90 * day
+
+/** Everything that differs between tasks is set per job, so all queues are alike and never need an update. */
+const queueOptions = {
+  policy: 'standard',
+  notify: true,
+  heartbeatSeconds,
+  // Our recovery works by heartbeat; pg-boss's expiry is only the backstop behind it, so as long as it allows.
+  expireInSeconds: day,
+  // A waiting run is never deleted for having waited long.
+  retentionSeconds: 3650 * day,
+  deleteAfterSeconds: completedRetentionSeconds,
+} as const
+
+export class Boss {
+  readonly #database: Database
+  readonly #boss: PgBoss
+  readonly #queues = new Map<string, Promise<void>>()
+  readonly #migrate: boolean
+
+  constructor(options: { database: Database; migrate: boolean; logger: Logger }) {
+    this.#database = options.database
+    this.#migrate = options.migrate
+    this.#boss = new PgBoss({
+      db: overPool(options.database),
+      migrate: options.migrate,
+      createSchema: options.migrate,
+      supervise: false,
+      schedule: false,
+      registerInstance: false,
+    })
+    this.#boss.on('error', (error) => options.logger.warn({ err: error }, 'pg-boss reported an error'))
+  }
+
+  async start(): Promise<void> {
+    await this.#boss.start()
+    const version = await this.#boss.schemaVersion()
+    if (version !== testedSchemaVersion) {
+      throw new DatabaseSetupError(
+        `The pg-boss schema in this database has version ${version}; this release works with ${testedSchemaVersion}. Deploy the same release everywhere, then run: cgk migrate`,
+      )
+    }
+    if (this.#migrate) await this.#ensureTenantIndex()
+  }
+
+  /**
+   * A tenant's waiting runs of a task, in claiming order: for per-tenant limits (claim.ts) and for everything done to
+   * one tenant (tenant-work.ts). Without it those would read the whole backlog.
+   */
+  async #ensureTenantIndex(): Promise<void> {
+    const { rows } = await this.#database.query("SELECT 1 FROM pg_class WHERE oid = to_regclass('pgboss.cgk_job_tenant')")
+    if (rows.length > 0) return
+    await this.#database.script(`
+      CREATE INDEX IF NOT EXISTS cgk_job_tenant ON pgboss.job_common (name, group_id, priority DESC, created_on, start_after)
+      WHERE state < 'active' AND NOT blocked`)
+  }
+
+  /** Makes the task's queue if it is not there. Asked on every trigger, answered from memory. */
+  ensureQueue(taskId: string): Promise<void> {
+    let ready = this.#queues.get(taskId)
+    if (!ready) {
+      ready = this.#boss.createQueue(taskId, queueOptions)
+      this.#queues.set(taskId, ready)
+      ready.catch(() => this.#queues.delete(taskId))
+    }
+    return ready
+  }
+
+  async ensureQueues(taskIds: readonly string[]): Promise<void> {
+    const { rows } = await this.#database.query<{ name: string }>(
+      'SELECT name FROM pgboss.queue WHERE name = ANY($1::text[])',
+      [taskIds],
+    )
+    for (const { name } of rows) this.#queues.set(name, Promise.resolve())
+    for (const taskId of taskIds) await this.ensureQueue(taskId)
+  }
+
+  async insert(taskId: string, jobs: Parameters<PgBoss['insert']>[1], db?: Db): Promise<void> {
+    await this.ensureQueue(taskId)
+    await this.#boss.insert(taskId, jobs, db ? { db } : {})
+  }
+
+  /** One pass of pg-boss's own upkeep: statistics, and deleting finished jobs past their retention. */
+  async supervise(): Promise<void> {
+    await this.#boss.supervise()
+  }
+
+  async stop(): Promise<void> {
+    await this.#boss.stop({ graceful: false, close: false })
+  }
+}
+
+function overPool(database: Database): Db {
+  return {
+    async executeSql(text: string, values?: unknown[]) {
+      const result = await database.pool.query(text, values)
+      return { rows: result.rows }
+    },
+  }
+}

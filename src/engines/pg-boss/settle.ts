@@ -1,0 +1,119 @@
+/**
+ * Settling: what attempts came to, for many runs in one statement and one commit.
+ *
+ * Each settlement is fenced to its claim (id, retry count, start): a worker that lost the run meanwhile changes
+ * nothing, and a settlement that is sent again after a lost answer does nothing the second time.
+ */
+import type { Database } from '../../db/database.ts'
+import type { Outcome } from '../../task/outcome.ts'
+import { failedRetentionSeconds, readyChannel } from './boss.ts'
+import type { Claim } from './claim.ts'
+import { heldUntil } from './job.ts'
+
+export type SettledKind = Exclude<Outcome['kind'], 'abandoned'> | 'expired'
+
+export interface Settlement {
+  claim: Claim
+  kind: SettledKind
+  /** Until the run is due again, for retry and postponed. */
+  delayMs: number
+  /** JSON text for the job's output. */
+  output: string
+}
+
+/** Index: the primary key (name, id). */
+const settleSql = `
+  WITH answer AS (
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::text[], $6::float8[], $7::text[])
+      AS answer (name, id, retry_count, started_on, kind, delay_ms, output)
+  ),
+  settled AS (
+    UPDATE pgboss.job j SET
+      state = (CASE
+        WHEN answer.kind IN ('completed', 'retry', 'failed', 'cancelled') THEN answer.kind
+        WHEN answer.kind = 'expired' THEN 'cancelled'
+        WHEN j.retry_count > 0 THEN 'retry'
+        ELSE 'created' END)::pgboss.job_state,
+      output = answer.output::jsonb,
+      completed_on = CASE WHEN answer.kind IN ('completed', 'failed', 'cancelled', 'expired') THEN now() END,
+      start_after = CASE
+        WHEN answer.kind IN ('retry', 'postponed') THEN now() + answer.delay_ms * interval '1 millisecond'
+        WHEN answer.kind = 'held' THEN '${heldUntil}'
+        ELSE j.start_after END,
+      started_on = CASE WHEN answer.kind IN ('postponed', 'held') THEN NULL ELSE j.started_on END,
+      data = CASE WHEN answer.kind = 'postponed' THEN j.data - 'expiresAt' ELSE j.data END,
+      deletion_seconds = CASE WHEN answer.kind = 'failed' THEN ${failedRetentionSeconds} ELSE j.deletion_seconds END
+    FROM answer
+    WHERE j.name = answer.name AND j.id = answer.id
+      AND j.state = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
+    RETURNING j.id, j.name, j.group_id, j.retry_count, answer.started_on, answer.kind, answer.delay_ms, j.output
+  ),
+  attempts AS (
+    INSERT INTO public.platform_attempts (run_id, attempt, task_id, tenant_id, result, error, started_at, worker)
+    SELECT id, retry_count + 1, name, group_id, kind, output->'error', started_on, $8
+    FROM settled WHERE kind IN ('retry', 'failed')
+    ON CONFLICT DO NOTHING
+  ),
+  announced AS (
+    SELECT pg_notify('${readyChannel}', name) FROM settled
+    WHERE kind IN ('retry', 'postponed') AND delay_ms <= 0 GROUP BY name
+  )
+  SELECT id, (SELECT count(*) FROM announced) AS announced FROM settled`
+
+/**
+ * The common case in a shape of its own, a tenth of the work to plan and to send: completed without an output.
+ * Index: the primary key.
+ */
+const completeSql = `
+  UPDATE pgboss.job j SET state = 'completed', completed_on = now(), output = NULL
+  FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[]) AS answer (name, id, retry_count, started_on)
+  WHERE j.name = answer.name AND j.id = answer.id
+    AND j.state = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
+  RETURNING j.id`
+
+/** The ids that were settled; the others were not ours any more. */
+export async function settle(
+  database: Database,
+  settlements: readonly Settlement[],
+  worker: string,
+): Promise<Set<string>> {
+  const claims = settlements.map(({ claim }) => claim)
+  const fences = [
+    claims.map((claim) => claim.taskId),
+    claims.map((claim) => claim.id),
+    claims.map((claim) => claim.retryCount),
+    claims.map((claim) => claim.startedOn),
+  ]
+  const plain = settlements.every(({ kind, output }) => kind === 'completed' && output === 'null')
+  const { rows } = plain
+    ? await database.query<{ id: string }>(completeSql, fences)
+    : await database.query<{ id: string }>(settleSql, [
+        ...fences,
+        settlements.map(({ kind }) => kind),
+        settlements.map(({ delayMs }) => delayMs),
+        settlements.map(({ output }) => output),
+        worker,
+      ])
+  return new Set(rows.map(({ id }) => id))
+}
+
+export function toSettlement(claim: Claim, outcome: Exclude<Outcome, { kind: 'abandoned' }>): Settlement {
+  switch (outcome.kind) {
+    case 'completed':
+      return { claim, kind: 'completed', delayMs: 0, output: JSON.stringify(outcome.output) }
+    case 'retry':
+      return { claim, kind: 'retry', delayMs: outcome.delayMs, output: JSON.stringify({ error: outcome.error }) }
+    case 'failed':
+      return { claim, kind: 'failed', delayMs: 0, output: JSON.stringify({ error: outcome.error }) }
+    case 'cancelled':
+      return { claim, kind: 'cancelled', delayMs: 0, output: 'null' }
+    case 'postponed':
+      return { claim, kind: 'postponed', delayMs: outcome.delayMs, output: JSON.stringify({ error: outcome.reason }) }
+    case 'held':
+      return { claim, kind: 'held', delayMs: 0, output: JSON.stringify({ error: outcome.reason }) }
+  }
+}
+
+export function expired(claim: Claim): Settlement {
+  return { claim, kind: 'expired', delayMs: 0, output: JSON.stringify({ expired: true }) }
+}

@@ -1,0 +1,250 @@
+/**
+ * A platform: one database, one engine, the tenants and tasks on them. This file puts the parts together and takes
+ * them apart again, in order.
+ *
+ * Making one connects to nothing. The first use starts it, once, however many callers come at the same time: find or
+ * start Postgres, migrate, start the engine.
+ */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type Logger, pino } from 'pino'
+import { type Config, readConfig } from './config.ts'
+import { Database } from './db/database.ts'
+import { startEmbeddedPostgres, type EmbeddedPostgres } from './db/embedded/index.ts'
+import { Listener } from './db/listener.ts'
+import { migratePublic } from './db/migrations/public.ts'
+import { migrateTenants } from './db/migrations/tenant.ts'
+import { currentScope } from './db/scope.ts'
+import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
+import { ConfigError, DatabaseSetupError, InvalidTaskError, WorkerStoppingError } from './errors.ts'
+import { type Runs, createRuns } from './runs/runs.ts'
+import { RunWaiter } from './runs/waiter.ts'
+import type { AnyTask } from './task/define.ts'
+import type { Dispatcher } from './task/dispatcher.ts'
+import { TaskRegistry, loadRegistry } from './task/registry.ts'
+import { TenantDirectory, tenantChannel } from './tenants/directory.ts'
+import type { TenantDependencies } from './tenants/lifecycle.ts'
+
+export interface PlatformOptions extends Partial<Config> {
+  /** The tasks that can be triggered by id and that workers run; otherwise the default export of `tasksModule`. */
+  tasks?: readonly AnyTask[]
+  logger?: Logger
+}
+
+export interface WorkerOptions {
+  /** Task ids, or prefixes like `orders/*`; all by default. */
+  only?: readonly string[]
+  /** Runs in flight at once. */
+  concurrency?: number
+  /** Told of every attempt that has been settled. */
+  onSettled?(event: SettledEvent): void
+}
+
+/** What exists once a platform has started. */
+export interface Started {
+  database: Database
+  directory: TenantDirectory
+  engine: Engine
+  waiter: RunWaiter
+  tenants: TenantDependencies
+  /** Null with a database of one's own. */
+  embedded: EmbeddedPostgres | null
+}
+
+const oldestPostgres = 150_000
+
+export class Platform {
+  readonly config: Config
+  readonly logger: Logger
+  readonly runs: Runs
+  readonly #givenTasks: readonly AnyTask[] | undefined
+  #started: Promise<Started> | null = null
+  #registry: Promise<TaskRegistry> | null = null
+  #listener: Listener | null = null
+  #closed = false
+
+  constructor(options: PlatformOptions = {}) {
+    const { tasks, logger, ...overrides } = options
+    const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined))
+    this.config = { ...readConfig(), ...given }
+    this.logger = logger ?? pino({ level: this.config.logLevel, base: null })
+    this.runs = createRuns(() => this.ready())
+    this.#givenTasks = tasks
+  }
+
+  /** Starts the platform if it has not been started. A start that failed is tried again by the next caller. */
+  ready(): Promise<Started> {
+    if (this.#closed) throw new ConfigError('This platform was closed. Call configure() to make a new one.')
+    if (!this.#started) {
+      const starting = this.#start()
+      this.#started = starting
+      starting.catch(() => {
+        if (this.#started === starting) this.#started = null
+      })
+    }
+    return this.#started
+  }
+
+  /** Runs the tasks of the registry in this process. */
+  async startWorker(options: WorkerOptions = {}): Promise<Worker> {
+    const { engine, waiter } = await this.ready()
+    const registry = await this.registry()
+    return await engine.work({
+      tasks: selectTasks(registry, options.only),
+      concurrency: options.concurrency ?? this.config.concurrency,
+      dispatcher: this.dispatcher,
+      logger: this.logger,
+      onSettled: (event) => {
+        waiter.settled(event.runId)
+        options.onSettled?.(event)
+      },
+    })
+  }
+
+  /** The tasks of this platform; loaded at first use. */
+  registry(): Promise<TaskRegistry> {
+    this.#registry ??= this.#loadRegistry()
+    return this.#registry
+  }
+
+  /** Stops workers within their deadline, then lets go of everything. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const started = await this.#started?.catch(() => null)
+    if (!started) return
+    await started.engine.close()
+    started.waiter.close(new WorkerStoppingError())
+    await this.#listener?.close()
+    await started.database.close()
+    await started.embedded?.stop()
+  }
+
+  /** What a task needs of its platform. */
+  readonly dispatcher: Dispatcher = this.#makeDispatcher()
+
+  #makeDispatcher(): Dispatcher {
+    const ready = () => this.ready()
+    const config = () => this.config
+    return {
+      get maxPayloadBytes() {
+        return config().maxPayloadBytes
+      },
+      currentTenant: () => {
+        const scope = currentScope()
+        return scope && !scope.ended ? (scope.tenant?.slug ?? null) : null
+      },
+      admitTenant: async (tenantId) => {
+        await (await ready()).directory.admit(tenantId)
+      },
+      enqueue: async (requests) => {
+        const { engine, database } = await ready()
+        const scope = currentScope()
+        const transaction = scope?.database === database && !scope.ended ? scope.transaction : null
+        return await engine.enqueue(requests, transaction)
+      },
+      waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
+      registry: () => this.registry(),
+    }
+  }
+
+  async #start(): Promise<Started> {
+    const embedded = this.config.databaseUrl ? null : await startEmbeddedPostgres({ dataDir: this.config.dataDir })
+    const url = this.config.databaseUrl ?? embedded!.url
+    const database: Database = new Database({
+      url,
+      poolSize: this.config.poolSize,
+      admit: (tenantId) => directory.admit(tenantId),
+      onIdleError: (error) => this.logger.warn({ err: error }, 'An idle database connection broke; it is replaced'),
+    })
+    const directory = new TenantDirectory(database)
+    try {
+      return await this.#startOn(database, directory, this.config.directUrl ?? url, embedded)
+    } catch (error) {
+      await database.close()
+      await embedded?.stop()
+      throw error
+    }
+  }
+
+  async #startOn(
+    database: Database,
+    directory: TenantDirectory,
+    listenUrl: string,
+    embedded: EmbeddedPostgres | null,
+  ): Promise<Started> {
+    await checkVersion(database)
+    const migrate = this.config.migrate === 'auto'
+    if (migrate) await migratePublic(database, this.config.migrationsDir)
+    this.#listener = new Listener({
+      url: listenUrl,
+      onError: (error) => this.logger.warn({ err: error }, 'Not listening for notifications; polling instead'),
+    })
+    this.#listener.on(tenantChannel, (slug) => directory.invalidate(slug))
+    this.#listener.onConnect(() => directory.invalidate())
+    const engine = await this.#makeEngine(database, this.#listener)
+    await engine.start()
+    if (migrate) await this.#migrateTenants(database)
+    return {
+      database,
+      directory,
+      engine,
+      embedded,
+      waiter: new RunWaiter((runIds) => engine.getMany(runIds)),
+      tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
+    }
+  }
+
+  /** Only the chosen engine is loaded. */
+  async #makeEngine(database: Database, listener: Listener): Promise<Engine> {
+    const { logger } = this
+    if (this.config.engine === 'inline') {
+      const { InlineEngine } = await import('./engines/inline.ts')
+      return new InlineEngine({ database, dispatcher: this.dispatcher, logger })
+    }
+    const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
+    return new PgBossEngine({ database, listener, migrate: this.config.migrate === 'auto', logger })
+  }
+
+  /** One tenant's failure is that tenant's: the others start, and `cgk migrate` shows what is wrong. */
+  async #migrateTenants(database: Database): Promise<void> {
+    await migrateTenants(database, this.config.migrationsDir, {
+      jobs: Math.min(4, this.config.poolSize),
+      onResult: (result) => {
+        if (result.error) this.logger.error({ err: result.error, tenant: result.slug }, 'Migrating a tenant failed')
+      },
+    })
+  }
+
+  async #loadRegistry(): Promise<TaskRegistry> {
+    if (this.#givenTasks) return new TaskRegistry(this.#givenTasks)
+    const module = this.config.tasksModule ?? findTasksModule()
+    return module ? await loadRegistry(module) : new TaskRegistry([])
+  }
+}
+
+async function checkVersion(database: Database): Promise<void> {
+  const { rows } = await database.query<{ version: number }>(
+    "SELECT current_setting('server_version_num')::int AS version",
+  )
+  const version = rows[0]?.version ?? 0
+  if (version >= oldestPostgres) return
+  throw new DatabaseSetupError(
+    `The database is Postgres ${Math.floor(version / 10_000)}; the platform needs 15 or later.`,
+  )
+}
+
+function findTasksModule(): string | null {
+  const candidates = ['tasks/index.ts', 'tasks/index.js', 'tasks/index.mjs'].map((path) => resolve(path))
+  return candidates.find((path) => existsSync(path)) ?? null
+}
+
+function selectTasks(registry: TaskRegistry, only: readonly string[] | undefined): AnyTask[] {
+  const all = registry.list()
+  if (!only) return all
+  const matches = (pattern: string) =>
+    all.filter(({ id }) => (pattern.endsWith('*') ? id.startsWith(pattern.slice(0, -1)) : id === pattern))
+  const unmatched = only.find((pattern) => matches(pattern).length === 0)
+  if (unmatched !== undefined) throw new InvalidTaskError(`No task matches "${unmatched}".`)
+  return [...new Set(only.flatMap(matches))]
+}

@@ -1,0 +1,122 @@
+/**
+ * One attempt of one run, the same on every engine: parse the payload, open the tenant's context, run, read the
+ * outcome. It never throws: whatever happens is an outcome.
+ */
+import type { Logger } from 'pino'
+import type { Database } from '../db/database.ts'
+import { InvalidTaskError, RunTimeoutError } from '../errors.ts'
+import { type CurrentRun, type TaskContext, insideRun } from './context.ts'
+import type { AnyTask } from './define.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import { type Outcome, completed, readOutcome } from './outcome.ts'
+import { parsePayload } from './payload.ts'
+
+export interface AttemptInfo {
+  runId: string
+  /** 1 for the first. */
+  attempt: number
+  maxAttempts: number
+  /** Aborted by the engine with a RunCancelledError, RunLostError or WorkerStoppingError as its reason. */
+  signal: AbortSignal
+}
+
+export interface ExecuteEnvironment {
+  database: Database
+  dispatcher: Dispatcher
+  logger: Logger
+  whileWaiting: CurrentRun['whileWaiting']
+}
+
+/** How long an aborted `run` may take to clean up before it is left behind, in milliseconds. */
+const cleanUpMs = 5_000
+
+export async function execute(
+  task: AnyTask,
+  input: unknown,
+  info: AttemptInfo,
+  environment: ExecuteEnvironment,
+): Promise<Outcome> {
+  const abort = abortAfter(task.timeoutMs, info.signal)
+  try {
+    const payload = await parsePayload(task.id, task.schema, input)
+    const attempt = { ...info, signal: abort.signal }
+    const output = await environment.database.withTenant(
+      payload.tenantId,
+      () => leaveBehindIfStuck(abort.signal, () => callRun(task, payload, attempt, environment)),
+      { signal: abort.signal },
+    )
+    return completed(output)
+  } catch (thrown) {
+    return readOutcome(thrown, abort.signal, info, task.retry)
+  } finally {
+    abort.done()
+  }
+}
+
+function callRun(
+  task: AnyTask,
+  payload: { tenantId: string },
+  info: AttemptInfo,
+  { database, dispatcher, logger, whileWaiting }: ExecuteEnvironment,
+): Promise<unknown> {
+  const { runId, attempt, maxAttempts, signal } = info
+  const { tenantId } = payload
+  const context: TaskContext = {
+    tenantId,
+    runId,
+    attempt,
+    maxAttempts,
+    signal,
+    sql: database.sql,
+    transaction: (fn) => database.transaction(fn),
+    logger: logger.child({ task: task.id, tenant: tenantId, run: runId, attempt }),
+    idempotencyKey: (label) => idempotencyKey(runId, label),
+  }
+  const run: CurrentRun = { runId, tenantId, signal, dispatcher, whileWaiting }
+  return insideRun(run, async () => await task.run(payload, context))
+}
+
+function idempotencyKey(runId: string, label: string): string {
+  if (typeof label !== 'string' || label.length === 0 || label.length > 100) {
+    throw new InvalidTaskError('idempotencyKey takes a label of 1 to 100 characters, for example "transfer".')
+  }
+  return `${runId}:${label}`
+}
+
+/** One signal for the engine's abort and the task's timeout. */
+function abortAfter(timeoutMs: number, outer: AbortSignal): { signal: AbortSignal; done(): void } {
+  const controller = new AbortController()
+  const follow = () => controller.abort(outer.reason)
+  const timer = setTimeout(() => controller.abort(new RunTimeoutError(timeoutMs)), timeoutMs)
+  if (outer.aborted) follow()
+  else outer.addEventListener('abort', follow, { once: true })
+  return {
+    signal: controller.signal,
+    done: () => {
+      clearTimeout(timer)
+      outer.removeEventListener('abort', follow)
+    },
+  }
+}
+
+/**
+ * A `run` that does not heed its signal must not keep the worker for ever. Once the clean-up time is over, the
+ * callback of `withTenant` ends without it, and with that its context: whatever it still tries in the database is
+ * refused.
+ */
+function leaveBehindIfStuck<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  return new Promise<T>((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined
+    const onAbort = () => {
+      timer = setTimeout(() => reject(signal.reason), cleanUpMs)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    run()
+      .then(resolve, reject)
+      .finally(() => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', onAbort)
+      })
+  })
+}

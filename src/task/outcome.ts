@@ -1,0 +1,89 @@
+/**
+ * What an attempt came to, and the one place that decides what a thrown error means.
+ *
+ * | thrown | outcome |
+ * |---|---|
+ * | InvalidPayloadError, AbortTaskError, UnknownTenantError | failed now |
+ * | snooze(), RateLimitedError | postponed, no attempt spent |
+ * | TenantSuspendedError | held until the tenant is resumed, no attempt spent |
+ * | timeout | retry by the rule, then failed |
+ * | cancel | cancelled |
+ * | the worker stops | handed back at once, no attempt spent |
+ * | the worker lost the run | abandoned: somebody else has it |
+ * | anything else | retry by the rule, then failed |
+ */
+import {
+  AbortTaskError,
+  InvalidPayloadError,
+  InvalidTenantSlugError,
+  RateLimitedError,
+  RunCancelledError,
+  RunLostError,
+  RunTimeoutError,
+  SnoozeError,
+  TenantSuspendedError,
+  UnknownTenantError,
+  WorkerStoppingError,
+} from '../errors.ts'
+import { type JsonValue, type RunError, storableError, storableOutput } from './json.ts'
+import { type RetryRule, retryDelay } from './retry.ts'
+
+export type Outcome =
+  | { kind: 'completed'; output: JsonValue }
+  | { kind: 'retry'; delayMs: number; error: RunError }
+  | { kind: 'failed'; error: RunError }
+  | { kind: 'cancelled' }
+  | { kind: 'postponed'; delayMs: number; reason: RunError }
+  | { kind: 'held'; reason: RunError }
+  | { kind: 'abandoned' }
+
+export function completed(output: unknown): Outcome {
+  return { kind: 'completed', output: storableOutput(output) }
+}
+
+export function readOutcome(
+  thrown: unknown,
+  signal: AbortSignal,
+  attempt: { attempt: number; maxAttempts: number },
+  rule: RetryRule,
+): Outcome {
+  // When the signal aborted, its reason is the cause and whatever `run` threw is the echo.
+  const cause: unknown = signal.aborted ? signal.reason : thrown
+  if (cause instanceof RunLostError) return { kind: 'abandoned' }
+  if (cause instanceof RunCancelledError) return { kind: 'cancelled' }
+  if (cause instanceof WorkerStoppingError) return postponed(0, cause)
+  if (cause instanceof RunTimeoutError) return retryOrFail(cause, attempt, rule)
+  if (thrown instanceof SnoozeError) return postponed(thrown.delayMs, thrown)
+  if (thrown instanceof RateLimitedError) return postponed(Math.max(0, thrown.retryAfterMs), thrown)
+  if (thrown instanceof TenantSuspendedError) return { kind: 'held', reason: withoutStack(thrown) }
+  if (isFinalError(thrown)) return { kind: 'failed', error: storableError(thrown) }
+  return retryOrFail(thrown, attempt, rule)
+}
+
+function isFinalError(thrown: unknown): boolean {
+  return (
+    thrown instanceof InvalidPayloadError ||
+    thrown instanceof AbortTaskError ||
+    thrown instanceof UnknownTenantError ||
+    thrown instanceof InvalidTenantSlugError
+  )
+}
+
+function retryOrFail(
+  thrown: unknown,
+  { attempt, maxAttempts }: { attempt: number; maxAttempts: number },
+  rule: RetryRule,
+): Outcome {
+  const error = storableError(thrown)
+  if (attempt >= maxAttempts) return { kind: 'failed', error }
+  return { kind: 'retry', delayMs: retryDelay(rule, attempt), error }
+}
+
+function postponed(delayMs: number, reason: Error): Outcome {
+  return { kind: 'postponed', delayMs, reason: withoutStack(reason) }
+}
+
+/** A reason to wait is no failure; its stack says nothing. */
+function withoutStack(reason: Error): RunError {
+  return { ...storableError(reason), stack: null }
+}
