@@ -22,7 +22,7 @@ export async function resumeTenant(deps: TenantDeps, slug: string): Promise<void
   await deps.work.release(tenantId)
 }
 
-/** One statement is one transaction: the change and its announcement. */
+/** One statement is one transaction: the change and its announcement. A tenant that is onboarding stays so when resumed. */
 export async function setStatus(database: Database, slug: string, status: TenantStatus): Promise<void> {
   const { rowCount } = await database.query(
     `WITH changed AS (

@@ -59,7 +59,8 @@ export async function bringUpToDate(
 
 /**
  * The part that creating and migrating share, inside the caller's transaction: whatever is missing of schema, tables,
- * ledger rows, role and grants. Two flights, however many files.
+ * ledger rows, role and grants. Two flights, however many files: each call sends its queries before its first await, so
+ * they reach Postgres in the order written here.
  */
 export async function buildTenant(
   client: pg.PoolClient,
