@@ -105,7 +105,10 @@ export async function dropRole(client: pg.ClientBase, server: Server, role: stri
       IF NOT pg_has_role(current_user, ${name}, 'USAGE') THEN
         GRANT ${quoted} TO CURRENT_USER ${options};
       END IF;
-      DROP OWNED BY ${quoted};
+      -- A NOINHERIT login of Postgres 15 never has them. What was granted on the schema went with the schema.
+      IF pg_has_role(current_user, ${name}, 'USAGE') THEN
+        DROP OWNED BY ${quoted};
+      END IF;
       BEGIN
         DROP ROLE ${quoted};
       EXCEPTION WHEN dependent_objects_still_exist THEN

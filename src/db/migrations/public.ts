@@ -1,6 +1,7 @@
 /** The platform's own tables: `migrations/public`, once per database. */
 import type { Database } from '../database.ts'
 import { oneFlight, platformTransaction } from '../platform-transaction.ts'
+import { explainMissingRight } from '../roles.ts'
 import { applyFiles, lockSchema } from './apply.ts'
 import { type Migration, readMigrations } from './files.ts'
 import { type AppliedMigration, createLedger, pendingOf, selectLedger } from './ledger.ts'
@@ -48,7 +49,10 @@ async function applyPending(database: Database, files: readonly Migration[]): Pr
     await lockSchema(client, 'public')
     // Read again under the lock: somebody else may have been first.
     const [, ledger] = await oneFlight([
-      client.query(createLedger),
+      explainMissingRight(
+        'may not create tables in public. Run as the database owner: GRANT CREATE ON SCHEMA public TO <login>',
+        client.query(createLedger),
+      ),
       client.query<AppliedMigration>(selectLedger, ['public']),
     ])
     const pending = pendingOf('public', files, ledger.rows)
