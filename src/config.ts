@@ -86,3 +86,18 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     logLevel: read.JOBS_LOG_LEVEL,
   }
 }
+
+/** What surrounds a test run. */
+export interface TestConfig {
+  /** A server whose login may create databases; otherwise tests start an embedded one. */
+  serverUrl: string | undefined
+  /** A migrated database on that server, without tenants, for test platforms to copy. */
+  template: string | undefined
+}
+
+export function readTestConfig(env: NodeJS.ProcessEnv = process.env): TestConfig {
+  return {
+    serverUrl: env['CGK_TEST_SERVER_URL'] || env['DATABASE_URL'] || undefined,
+    template: env['CGK_TEST_TEMPLATE'] || undefined,
+  }
+}

@@ -13,11 +13,12 @@ import type { TriggerOptions } from './task/options.ts'
 import type { PayloadOf, TaskId } from './task/registry.ts'
 import type { RunHandle } from './task/run.ts'
 import { type BatchItem, batchTrigger, trigger } from './task/trigger.ts'
-import { createTenant as create, createTenantSchema as createSchema } from './tenants/create.ts'
+import { createTenant as create } from './tenants/create.ts'
 import { deleteTenant as remove } from './tenants/delete.ts'
-import type { Tenant } from './tenants/directory.ts'
 import { listTenants as list } from './tenants/list.ts'
+import { createTenantSchema as createSchema, runTenantMigrations as migrate } from './tenants/migrate.ts'
 import { resumeTenant as resume, suspendTenant as suspend } from './tenants/suspend.ts'
+import type { Tenant } from './tenants/tenant.ts'
 
 let platform: Platform | null = null
 
@@ -81,7 +82,6 @@ export async function createTenantSchema(slug: string): Promise<void> {
 
 /** Applies what is pending in one tenant's schema. */
 export async function runTenantMigrations(slug: string): Promise<void> {
-  const { runTenantMigrations: migrate } = await import('./tenants/migrate.ts')
   await migrate(await tenants(), slug)
 }
 

@@ -28,7 +28,7 @@ export {
   runTenantMigrations,
   suspendTenant,
 } from './default-platform.ts'
-export type { Tenant } from './tenants/directory.ts'
+export type { Tenant } from './tenants/tenant.ts'
 
 // ── platform ────────────────────────────────────────────────────────────────────────────────────────────────
 export { close, configure, startWorker } from './default-platform.ts'

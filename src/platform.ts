@@ -13,9 +13,10 @@ import { Database } from './db/database.ts'
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './db/embedded/index.ts'
 import { Listener } from './db/listener.ts'
 import { migratePublic } from './db/migrations/public.ts'
-import { migrateTenants } from './db/migrations/tenant.ts'
+import { migrateTenants } from './db/migrations/tenants.ts'
 import { currentScope } from './db/scope.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
+import type { Clock } from './engines/inline/clock.ts'
 import { ConfigError, DatabaseSetupError, InvalidTaskError, WorkerStoppingError } from './errors.ts'
 import { type Runs, createRuns } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
@@ -23,12 +24,14 @@ import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { TaskRegistry, loadRegistry } from './task/registry.ts'
 import { TenantDirectory, tenantChannel } from './tenants/directory.ts'
-import type { TenantDependencies } from './tenants/lifecycle.ts'
+import type { TenantDeps } from './tenants/tenant.ts'
 
 export interface PlatformOptions extends Partial<Config> {
   /** The tasks that can be triggered by id and that workers run; otherwise the default export of `tasksModule`. */
   tasks?: readonly AnyTask[]
   logger?: Logger
+  /** What time it is for the inline engine; tests move it. */
+  clock?: Clock
 }
 
 export interface WorkerOptions {
@@ -46,7 +49,7 @@ export interface Started {
   directory: TenantDirectory
   engine: Engine
   waiter: RunWaiter
-  tenants: TenantDependencies
+  tenants: TenantDeps
   /** Null with a database of one's own. */
   embedded: EmbeddedPostgres | null
 }
@@ -58,18 +61,20 @@ export class Platform {
   readonly logger: Logger
   readonly runs: Runs
   readonly #givenTasks: readonly AnyTask[] | undefined
+  readonly #clock: Clock | undefined
   #started: Promise<Started> | null = null
   #registry: Promise<TaskRegistry> | null = null
   #listener: Listener | null = null
   #closed = false
 
   constructor(options: PlatformOptions = {}) {
-    const { tasks, logger, ...overrides } = options
+    const { tasks, logger, clock, ...overrides } = options
     const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined))
     this.config = { ...readConfig(), ...given }
     this.logger = logger ?? pino({ level: this.config.logLevel, base: null })
     this.runs = createRuns(() => this.ready())
     this.#givenTasks = tasks
+    this.#clock = clock
   }
 
   /** Starts the platform if it has not been started. A start that failed is tried again by the next caller. */
@@ -157,9 +162,9 @@ export class Platform {
       admit: (tenantId) => directory.admit(tenantId),
       onIdleError: (error) => this.logger.warn({ err: error }, 'An idle database connection broke; it is replaced'),
     })
-    const directory = new TenantDirectory(database)
+    const directory = new TenantDirectory({ database: () => database })
     try {
-      return await this.#startOn(database, directory, this.config.directUrl ?? url, embedded)
+      return await this.#startOn(database, directory, url, embedded)
     } catch (error) {
       await database.close()
       await embedded?.stop()
@@ -170,19 +175,19 @@ export class Platform {
   async #startOn(
     database: Database,
     directory: TenantDirectory,
-    listenUrl: string,
+    url: string,
     embedded: EmbeddedPostgres | null,
   ): Promise<Started> {
     await checkVersion(database)
     const migrate = this.config.migrate === 'auto'
     if (migrate) await migratePublic(database, this.config.migrationsDir)
     this.#listener = new Listener({
-      url: listenUrl,
+      url: this.config.directUrl ?? url,
       onError: (error) => this.logger.warn({ err: error }, 'Not listening for notifications; polling instead'),
     })
     this.#listener.on(tenantChannel, (slug) => directory.invalidate(slug))
     this.#listener.onConnect(() => directory.invalidate())
-    const engine = await this.#makeEngine(database, this.#listener)
+    const engine = await this.#makeEngine(url, database, this.#listener)
     await engine.start()
     if (migrate) await this.#migrateTenants(database)
     return {
@@ -196,14 +201,14 @@ export class Platform {
   }
 
   /** Only the chosen engine is loaded. */
-  async #makeEngine(database: Database, listener: Listener): Promise<Engine> {
+  async #makeEngine(url: string, database: Database, listener: Listener): Promise<Engine> {
     const { logger } = this
     if (this.config.engine === 'inline') {
-      const { InlineEngine } = await import('./engines/inline.ts')
-      return new InlineEngine({ database, dispatcher: this.dispatcher, logger })
+      const { InlineEngine } = await import('./engines/inline/engine.ts')
+      return new InlineEngine({ database, clock: this.#clock })
     }
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
-    return new PgBossEngine({ database, listener, migrate: this.config.migrate === 'auto', logger })
+    return new PgBossEngine({ url, database, listener, migrate: this.config.migrate === 'auto', logger })
   }
 
   /** One tenant's failure is that tenant's: the others start, and `cgk migrate` shows what is wrong. */

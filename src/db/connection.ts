@@ -1,13 +1,14 @@
 /**
  * One pooled connection: how a tenant's statement travels over it, and how it comes back clean.
  *
- * Connections pipeline: queries are written one behind the other without waiting for answers. So BEGIN, the tenant's
- * role and search_path, the statement and COMMIT are one network flight instead of five.
+ * Connections pipeline: queries are written one behind the other without waiting for answers, so the start of a
+ * transaction travels with its first statement.
  */
 import pg from 'pg'
 import { UnknownTenantError } from '../errors.ts'
 import type { TenantIdentity } from './scope.ts'
 import { type SqlResult, quoteIdentifier } from './statement.ts'
+import { sendTenantQuery } from './tenant-query.ts'
 
 export interface PreparedText {
   readonly text: string
@@ -20,9 +21,11 @@ export interface PreparedText {
  * a syntax error here would mean that BEGIN never ran.
  */
 export function enterTenant(tenant: TenantIdentity): string {
-  const role = quoteIdentifier(tenant.role)
-  const schema = quoteIdentifier(tenant.schema)
-  return `SET LOCAL ROLE ${role}; SET LOCAL search_path TO ${schema}, public, pg_temp`
+  return `SET LOCAL ROLE ${quoteIdentifier(tenant.role)}; SET LOCAL search_path TO ${searchPath(tenant)}`
+}
+
+function searchPath(tenant: TenantIdentity): string {
+  return `${quoteIdentifier(tenant.schema)}, public, pg_temp`
 }
 
 /** Sends one statement on its own: the extended protocol takes exactly one, so text can never smuggle in a second. */
@@ -42,23 +45,19 @@ export async function sendAsTenant<Row>(
   tenant: TenantIdentity,
   statement: PreparedText,
 ): Promise<SqlResult<Row>> {
-  // All three are on the wire before the first answer is read. An error aborts the transaction, and the COMMIT behind
-  // it answers ROLLBACK: whatever happens, the connection is idle again when the last one is answered.
-  const [entered, answered, committed] = await Promise.allSettled([
-    client.query(`BEGIN; ${enterTenant(tenant)}`),
-    send<Row>(client, statement),
-    client.query('COMMIT'),
-  ])
-  if (entered.status === 'rejected') throw explainEntry(entered.reason, tenant)
-  if (answered.status === 'rejected') throw answered.reason
-  if (committed.status === 'rejected') throw committed.reason
-  return answered.value
+  try {
+    return await sendTenantQuery<Row>(client, tenant, searchPath(tenant), statement)
+  } catch (error) {
+    throw explainEntry(error, tenant)
+  }
 }
 
 /** A role that is gone means that the tenant was deleted after it was looked up. */
 export function explainEntry(error: unknown, tenant: TenantIdentity): unknown {
-  const code = error instanceof pg.DatabaseError ? error.code : undefined
-  return code === '22023' || code === '42704' ? new UnknownTenantError(tenant.slug, { cause: error }) : error
+  const aboutRole = error instanceof pg.DatabaseError && error.message.includes(`"${tenant.role}"`)
+  return aboutRole && (error.code === '22023' || error.code === '42704')
+    ? new UnknownTenantError(tenant.slug, { cause: error })
+    : error
 }
 
 /**

@@ -14,6 +14,7 @@ export class Transaction {
   readonly #client: pg.PoolClient
   readonly #tenant: TenantIdentity | null
   readonly #depth: number
+  readonly #afterCommit: (() => void)[] = []
   #nested: Promise<unknown> | null = null
   #firstError: unknown = null
 
@@ -32,6 +33,7 @@ export class Transaction {
   ): Promise<T> {
     const transaction = new Transaction(client, tenant, 0)
     const stopWatching = cancelOnAbort(client, signal)
+    let committed = false
     // Not awaited: it travels in the same flight as the first statement of `fn`.
     const entered = client.query(tenant ? `BEGIN; ${enterTenant(tenant)}` : 'BEGIN')
     entered.catch((error) => transaction.#noteError(error))
@@ -42,6 +44,7 @@ export class Transaction {
       const { command } = await client.query('COMMIT')
       // Postgres answers COMMIT with ROLLBACK when a statement had failed, even if the caller swallowed its error.
       if (command !== 'COMMIT') throw new TransactionRolledBackError({ cause: transaction.#firstError })
+      committed = true
       return result
     } catch (error) {
       await client.query('ROLLBACK').catch(() => {})
@@ -51,7 +54,14 @@ export class Transaction {
     } finally {
       const cancelled = stopWatching()
       giveBack(client, { destroy: cancelled })
+      // After the connection is back: what a hook starts may need it.
+      if (committed) for (const hook of transaction.#afterCommit) hook()
     }
+  }
+
+  /** Calls `hook` once COMMIT has succeeded. It goes with its savepoint when that is rolled back. It must not throw. */
+  afterCommit(hook: () => void): void {
+    this.#afterCommit.push(hook)
   }
 
   async execute<Row>(statement: PreparedText): Promise<SqlResult<Row>> {
@@ -92,6 +102,7 @@ export class Transaction {
       try {
         const result = await fn(nested)
         await this.#client.query(`RELEASE SAVEPOINT ${name}`)
+        this.#afterCommit.push(...nested.#afterCommit)
         return result
       } catch (error) {
         await this.#client.query(`ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`)

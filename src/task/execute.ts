@@ -61,6 +61,7 @@ function callRun(
 ): Promise<unknown> {
   const { runId, attempt, maxAttempts, signal } = info
   const { tenantId } = payload
+  let ownLogger: Logger | undefined
   const context: TaskContext = {
     tenantId,
     runId,
@@ -69,7 +70,11 @@ function callRun(
     signal,
     sql: database.sql,
     transaction: (fn) => database.transaction(fn),
-    logger: logger.child({ task: task.id, tenant: tenantId, run: runId, attempt }),
+    // Most runs log nothing, and a child logger is not free.
+    get logger() {
+      ownLogger ??= logger.child({ task: task.id, tenant: tenantId, run: runId, attempt })
+      return ownLogger
+    },
     idempotencyKey: (label) => idempotencyKey(runId, label),
   }
   const run: CurrentRun = { runId, tenantId, signal, dispatcher, whileWaiting }

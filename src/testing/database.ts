@@ -4,8 +4,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Client, escapeIdentifier } from 'pg'
+import { readTestConfig } from '../config.ts'
 import type { EmbeddedPostgres } from '../db/embedded/index.ts'
 import { startTemporaryPostgres } from '../db/embedded/temporary.ts'
+import { roleName } from '../db/roles.ts'
 import { DatabaseSetupError } from '../errors.ts'
 
 export interface TestDatabaseOptions {
@@ -24,7 +26,7 @@ export interface TestDatabase {
 
 /** @throws DatabaseSetupError when the server cannot be reached or the login may not create databases. */
 export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
-  const given = options.serverUrl ?? testServerUrl()
+  const given = options.serverUrl ?? readTestConfig().serverUrl
   const serverUrl = given ?? (await borrowServer())
   const name = `test_${randomBytes(10).toString('hex')}`
   try {
@@ -35,7 +37,7 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   }
   let dropped: Promise<void> | undefined
   const drop = async () => {
-    await onServer(serverUrl, `DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
+    await dropDatabase(serverUrl, name)
     if (!given) await returnServer()
   }
   const url = new URL(serverUrl)
@@ -43,24 +45,36 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   return { url: url.href, name, drop: () => (dropped ??= drop()) }
 }
 
-/** The server for tests that the environment names, if it names one. */
-export function testServerUrl(): string | undefined {
-  return process.env.CGK_TEST_SERVER_URL || process.env.DATABASE_URL || undefined
-}
-
 async function createDatabase(serverUrl: string, name: string, template?: string): Promise<void> {
   const copy = template === undefined ? '' : ` TEMPLATE ${escapeIdentifier(template)}`
-  await onServer(serverUrl, `CREATE DATABASE ${escapeIdentifier(name)}${copy}`)
+  await onServer(serverUrl, (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}${copy}`))
 }
 
-async function onServer(serverUrl: string, statement: string): Promise<void> {
+/** Its tenants' roles go as well: they belong to the server, so they would stay; the oid in their names finds them. */
+async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+  await onServer(serverUrl, async (client) => {
+    const roles = await client.query<{ rolname: string; oid: string }>(
+      `SELECT rolname, pg_database.oid::text FROM pg_database JOIN pg_roles ON rolname LIKE 'tenant\\_%'
+       WHERE datname = $1`,
+      [name],
+    )
+    await client.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
+    for (const { rolname, oid } of roles.rows) {
+      if (rolname.endsWith(roleName('', Number(oid)).slice('tenant_'.length))) {
+        await client.query(`DROP ROLE ${escapeIdentifier(rolname)}`)
+      }
+    }
+  })
+}
+
+async function onServer(serverUrl: string, ask: (client: Client) => Promise<unknown>): Promise<void> {
   const client = new Client({ connectionString: serverUrl })
   client.on('error', () => {}) // A lost connection fails the query as well; unheard, the event would end the process.
   try {
     await client.connect().catch((error) => {
       throw unreachable(serverUrl, error)
     })
-    await client.query(statement).catch((error) => {
+    await ask(client).catch((error) => {
       throw error.code === '42501' ? notAllowed(serverUrl, error) : error
     })
   } finally {

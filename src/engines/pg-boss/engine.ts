@@ -1,8 +1,9 @@
 /** The pg-boss engine: nothing but Postgres. Its parts are one file each; this is how they fit together. */
 import type { Logger } from 'pino'
-import type { Database } from '../../db/database.ts'
+import { Database } from '../../db/database.ts'
 import type { Listener } from '../../db/listener.ts'
 import type { Transaction } from '../../db/transaction.ts'
+import { MissingTenantContextError } from '../../errors.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, WorkOptions, Worker } from '../engine.ts'
@@ -13,7 +14,15 @@ import { listRuns, readAttempts, readRuns } from './read.ts'
 import { tenantWork } from './tenant-work.ts'
 import { PgBossWorker } from './worker.ts'
 
+/**
+ * The engine's own connections, apart from those of tasks. A claim, a settlement or a heartbeat that waited behind the
+ * statements of tasks would starve the worker that runs them, and a heartbeat that comes too late loses its runs.
+ */
+const connections = 5
+
 export interface PgBossEngineOptions {
+  url: string
+  /** Where tasks run. */
   database: Database
   /** Opened with the first worker; an app that only triggers needs no connection for listening. */
   listener: Listener
@@ -25,17 +34,26 @@ export class PgBossEngine implements Engine {
   readonly name = 'pg-boss'
   readonly tenantWork: TenantWork
   readonly #database: Database
+  readonly #queue: Database
   readonly #listener: Listener
   readonly #boss: Boss
   readonly #enqueuer: Enqueuer
   readonly #workers = new Set<PgBossWorker>()
 
   constructor(options: PgBossEngineOptions) {
-    this.#database = options.database
-    this.#listener = options.listener
-    this.#boss = new Boss(options)
-    this.#enqueuer = new Enqueuer(options.database, this.#boss)
-    this.tenantWork = tenantWork(options.database)
+    const { url, database, listener, migrate, logger } = options
+    this.#database = database
+    this.#listener = listener
+    this.#queue = new Database({
+      url,
+      poolSize: connections,
+      applicationName: 'cgk queue',
+      admit: () => Promise.reject(new MissingTenantContextError('The queue')),
+      onIdleError: (error) => logger.warn({ err: error }, 'An idle queue connection broke; it is replaced'),
+    })
+    this.#boss = new Boss({ database: this.#queue, migrate, logger })
+    this.#enqueuer = new Enqueuer(this.#queue, this.#boss)
+    this.tenantWork = tenantWork(this.#queue)
     this.#listener
       .on(readyChannel, (taskId) => this.#eachWorker((worker) => worker.wake(taskId)))
       .on(cancelChannel, (runId) => this.#eachWorker((worker) => worker.cancelled(runId)))
@@ -51,23 +69,23 @@ export class PgBossEngine implements Engine {
   }
 
   async get(runId: string): Promise<Run | null> {
-    return (await readRuns(this.#database, [runId]))[0] ?? null
+    return (await readRuns(this.#queue, [runId]))[0] ?? null
   }
 
   getMany(runIds: readonly string[]): Promise<Run[]> {
-    return readRuns(this.#database, runIds)
+    return readRuns(this.#queue, runIds)
   }
 
   list(filter: RunFilter): Promise<RunPage> {
-    return listRuns(this.#database, filter)
+    return listRuns(this.#queue, filter)
   }
 
   attempts(runId: string): Promise<Attempt[]> {
-    return readAttempts(this.#database, runId)
+    return readAttempts(this.#queue, runId)
   }
 
   async cancel(runId: string): Promise<boolean> {
-    const cancelled = await cancelRun(this.#database, runId)
+    const cancelled = await cancelRun(this.#queue, runId)
     // A worker of this process need not wait for the notification.
     if (cancelled) this.#eachWorker((worker) => worker.cancelled(runId))
     return cancelled
@@ -78,6 +96,7 @@ export class PgBossEngine implements Engine {
     this.#listener.start()
     const worker = new PgBossWorker(options, {
       database: this.#database,
+      queue: this.#queue,
       boss: this.#boss,
       isListening: () => this.#listener.connected,
       onStopped: (stopped) => this.#workers.delete(stopped),
@@ -91,6 +110,7 @@ export class PgBossEngine implements Engine {
     await Promise.all([...this.#workers].map((worker) => worker.stop()))
     await this.#enqueuer.drain()
     await this.#boss.stop()
+    await this.#queue.close()
   }
 
   #eachWorker(tell: (worker: PgBossWorker) => void): void {

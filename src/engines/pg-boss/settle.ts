@@ -114,6 +114,11 @@ export function toSettlement(claim: Claim, outcome: Exclude<Outcome, { kind: 'ab
   }
 }
 
+/** Claimed and never started. */
+export function handedBack(claim: Claim): Settlement {
+  return { claim, kind: 'postponed', delayMs: 0, output: 'null' }
+}
+
 export function expired(claim: Claim): Settlement {
   return { claim, kind: 'expired', delayMs: 0, output: JSON.stringify({ expired: true }) }
 }

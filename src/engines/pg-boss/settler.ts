@@ -1,33 +1,41 @@
 /**
- * Collects what runs came to and settles many at once. While one statement is under way the next batch gathers, so
- * batches grow with the load and nothing waits when there is none.
+ * Collects what runs came to and settles many at once. While one statement is under way the next batch gathers, and
+ * while runs end in quick succession it gathers a little longer: batches grow with the load, and nothing waits when
+ * there is none.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
+import type { Pace } from './pace.ts'
 import { type Settlement, settle } from './settle.ts'
 
 const maxBatch = 500
+const gatherMs = 20
+/** So many runs in the time of gathering make it worth waiting. */
+const worthGathering = 10
 const longestPauseMs = 2_000
 
 export class Settler {
-  readonly #database: Database
+  readonly #queue: Database
   readonly #worker: string
   readonly #logger: Logger
+  readonly #pace: Pace
   readonly #onSettled: (settlement: Settlement, ours: boolean) => void
   #waiting: Settlement[] = []
   #running: Promise<void> | null = null
 
   constructor(options: {
-    database: Database
+    queue: Database
     worker: string
     logger: Logger
+    pace: Pace
     /** `ours` is false when the run had been cancelled or lost meanwhile: the settlement changed nothing. */
     onSettled(settlement: Settlement, ours: boolean): void
   }) {
-    this.#database = options.database
+    this.#queue = options.queue
     this.#worker = options.worker
     this.#logger = options.logger
+    this.#pace = options.pace
     this.#onSettled = options.onSettled
   }
 
@@ -44,13 +52,19 @@ export class Settler {
   }
 
   async #settleAll(): Promise<void> {
-    // What finishes in the same turn of the event loop is settled together.
-    await new Promise((resolve) => setImmediate(resolve))
     while (this.#waiting.length > 0) {
+      await this.#gather()
       const batch = this.#waiting.splice(0, maxBatch)
       const settled = await this.#settleSurely(batch)
       for (const settlement of batch) this.#onSettled(settlement, settled.has(settlement.claim.id))
     }
+  }
+
+  async #gather(): Promise<void> {
+    if (this.#waiting.length >= maxBatch) return
+    if (this.#pace.within(gatherMs) >= worthGathering) await sleep(gatherMs)
+    // What finishes in the same turn of the event loop is settled together.
+    else await setImmediate()
   }
 
   /**
@@ -60,7 +74,7 @@ export class Settler {
   async #settleSurely(batch: readonly Settlement[]): Promise<Set<string>> {
     for (let failures = 0; ; failures += 1) {
       try {
-        return await settle(this.#database, batch, this.#worker)
+        return await settle(this.#queue, batch, this.#worker)
       } catch (error) {
         this.#logger.warn({ err: error, runs: batch.length }, 'Settling failed; trying again')
         // A row that Postgres refuses would keep its whole batch from being settled: split until it is alone.
@@ -84,7 +98,7 @@ export class Settler {
     const bare = JSON.stringify({
       error: { name: 'UnstorableResult', code: null, message: 'Postgres refused the result of this run.', stack: null },
     })
-    return await settle(this.#database, [{ ...only!, output: bare }], this.#worker)
+    return await settle(this.#queue, [{ ...only!, output: bare }], this.#worker)
   }
 }
 

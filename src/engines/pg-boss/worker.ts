@@ -1,39 +1,37 @@
 /**
  * A worker: keeps its free slots full. It claims many runs at once, runs each on its own, and settles many at once.
  *
- * One claim is under way at a time, so while it travels, slots free up and the next claim is larger: batches size
- * themselves. Notifications wake it; polling finds what a lost notification would have announced.
+ * One claim is under way at a time. While runs are short, those of the next moment are claimed ahead, so slots never
+ * wait for a claim. Notifications wake the worker; polling finds what a lost notification would have announced.
  */
 import { hostname } from 'node:os'
-import { performance } from 'node:perf_hooks'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
-import { RunCancelledError, RunLostError, WorkerStoppingError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
 import type { WorkOptions, Worker } from '../engine.ts'
 import type { Boss } from './boss.ts'
-import { type Claim, claim } from './claim.ts'
+import { claim } from './claim.ts'
 import { findDue } from './due.ts'
-import { beat, cancelledAmong, recoverLost } from './heartbeat.ts'
-import { type Settlement, expired, toSettlement } from './settle.ts'
+import { type Flight, Flights } from './flights.ts'
+import { recoverLost } from './heartbeat.ts'
+import { Pace } from './pace.ts'
+import { type Settlement, expired, handedBack, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
 import { Ticker } from './ticker.ts'
 
 const maxClaim = 500
+const claimAheadMs = 100
 const beatEveryMs = 3_000
 const recoverEveryMs = 2_000
 const superviseEveryMs = 60_000
 const pollMs = { listening: 1_000, deaf: 250 }
 
-interface InFlight {
-  claim: Claim
-  abort: AbortController
-  startedAt: number
-}
-
 export interface WorkerDependencies {
+  /** Where tasks run. */
   database: Database
+  /** Where claims, settlements and heartbeats travel. */
+  queue: Database
   boss: Boss
   /** Whether notifications arrive right now. */
   isListening(): boolean
@@ -44,17 +42,19 @@ export class PgBossWorker implements Worker {
   readonly name = `${hostname()}:${process.pid}`
   readonly #options: WorkOptions
   readonly #dependencies: WorkerDependencies
-  readonly #database: Database
+  readonly #queue: Database
   readonly #logger: Logger
   readonly #tasks: ReadonlyMap<string, AnyTask>
+  readonly #flights = new Flights()
+  readonly #pace = new Pace()
   readonly #settler: Settler
-  readonly #tickers: Ticker[]
+  readonly #poller: Ticker
+  readonly #tickers: readonly Ticker[]
 
-  /** Claimed and not settled yet, by run id: what heartbeats speak for. */
-  readonly #inFlight = new Map<string, InFlight>()
   /** Tasks that probably have due runs, in the order they will be asked. */
   readonly #hot = new Set<string>()
-  readonly #poller: Ticker
+  /** Claimed ahead, waiting for a slot. */
+  readonly #ahead: Flight[] = []
   /** Slots in use. A run that waits for a child gives its slot back meanwhile. */
   #busy = 0
   #waitingForChild = 0
@@ -66,23 +66,24 @@ export class PgBossWorker implements Worker {
   constructor(options: WorkOptions, dependencies: WorkerDependencies) {
     this.#options = options
     this.#dependencies = dependencies
-    this.#database = dependencies.database
+    this.#queue = dependencies.queue
     this.#logger = options.logger
     this.#tasks = new Map(options.tasks.map((task) => [task.id, task]))
     this.#settler = new Settler({
-      database: this.#database,
+      queue: this.#queue,
       worker: this.name,
       logger: this.#logger,
-      onSettled: (settlement, ours) => this.#forget(settlement, ours),
+      pace: this.#pace,
+      onSettled: (settlement, ours) => this.#settled(settlement, ours),
     })
-    const failed = (what: string) => (error: unknown) =>
-      this.#logger.warn({ err: error }, `${what} failed; it is tried again`)
-    this.#poller = new Ticker(() => this.#poll(), pollMs.deaf, failed('Looking for due runs'))
+    const ticker = (what: string, everyMs: number, tick: () => Promise<number | undefined> | Promise<void>) =>
+      new Ticker(tick, everyMs, (error) => this.#logger.warn({ err: error }, `${what} failed; it is tried again`))
+    this.#poller = ticker('Looking for due runs', pollMs.deaf, () => this.#poll())
     this.#tickers = [
       this.#poller,
-      new Ticker(() => this.#beat(), beatEveryMs, failed('The heartbeat')),
-      new Ticker(() => this.#recover(), recoverEveryMs, failed('Recovering lost runs')),
-      new Ticker(() => this.#supervise(), superviseEveryMs, failed('Maintenance')),
+      ticker('The heartbeat', beatEveryMs, () => this.#flights.beat(this.#queue)),
+      ticker('Taking back lost runs', recoverEveryMs, () => this.#recover()),
+      ticker('Maintenance', superviseEveryMs, () => dependencies.boss.supervise()),
     ]
   }
 
@@ -99,13 +100,13 @@ export class PgBossWorker implements Worker {
     this.#wakeUp()
   }
 
+  /** Notifications may have been missed. */
   wakeAll(): void {
     this.#poller.soon()
   }
 
-  /** Somebody cancelled this run. */
   cancelled(runId: string): void {
-    this.#inFlight.get(runId)?.abort.abort(new RunCancelledError())
+    this.#flights.cancelled(runId)
   }
 
   stop({ timeoutMs = 25_000 }: { timeoutMs?: number } = {}): Promise<void> {
@@ -117,10 +118,9 @@ export class PgBossWorker implements Worker {
     this.#stopping = true
     this.#wakeUp()
     await this.#pumping
-    const deadline = setTimeout(() => {
-      for (const { abort } of this.#inFlight.values()) abort.abort(new WorkerStoppingError())
-    }, timeoutMs)
-    while (this.#inFlight.size > 0) await new Promise<void>((resolve) => this.#onIdle(resolve))
+    for (const { claim: unstarted } of this.#ahead.splice(0)) this.#settler.add(handedBack(unstarted))
+    const deadline = setTimeout(() => this.#flights.stopAll(), timeoutMs)
+    await this.#flights.empty()
     clearTimeout(deadline)
     await this.#settler.drain()
     await Promise.all(this.#tickers.map((ticker) => ticker.stop()))
@@ -129,39 +129,40 @@ export class PgBossWorker implements Worker {
 
   async #pump(): Promise<void> {
     while (!this.#stopping) {
-      const free = this.#freeSlots()
-      const taskId = free > 0 ? this.#nextHot() : undefined
-      if (taskId === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#wakeUp = resolve
-        })
-        continue
-      }
-      await this.#claimFrom(this.#tasks.get(taskId)!, Math.min(free, maxClaim))
+      this.#fillSlots()
+      const room = this.#room()
+      const taskId = room > 0 ? this.#nextHot() : undefined
+      if (taskId === undefined) await this.#sleep()
+      else await this.#claimFrom(this.#tasks.get(taskId)!, Math.min(room, maxClaim))
     }
   }
 
   async #claimFrom(task: AnyTask, wanted: number): Promise<void> {
     try {
-      const claims = await claim(this.#database, task, wanted)
+      const claims = await claim(this.#queue, task, wanted)
       // A full answer means that there is probably more; a short one that this was all.
       if (claims.length === wanted) this.#hot.add(task.id)
-      for (const one of claims) this.#begin(task, one)
+      for (const one of claims) {
+        const flight = this.#flights.add(task, one)
+        if (one.lapsed) this.#settler.add(expired(one))
+        else this.#ahead.push(flight)
+      }
     } catch (error) {
       this.#logger.warn({ err: error, task: task.id }, 'Claiming runs failed; it is tried again')
       this.#poller.soon(500)
     }
   }
 
-  #begin(task: AnyTask, one: Claim): void {
-    const flight: InFlight = { claim: one, abort: new AbortController(), startedAt: performance.now() }
-    this.#inFlight.set(one.id, flight)
-    if (one.lapsed) return this.#settler.add(expired(one))
-    this.#busy += 1
-    void this.#run(task, flight)
+  #fillSlots(): void {
+    while (this.#ahead.length > 0 && this.#freeSlots() > 0) {
+      this.#busy += 1
+      void this.#run(this.#ahead.shift()!)
+    }
   }
 
-  async #run(task: AnyTask, { claim: one, abort }: InFlight): Promise<void> {
+  async #run(flight: Flight): Promise<void> {
+    const { task, claim: one, abort } = flight
+    flight.startedAt = performance.now()
     const attempt = {
       runId: one.id,
       attempt: one.retryCount + 1,
@@ -169,14 +170,16 @@ export class PgBossWorker implements Worker {
       signal: abort.signal,
     }
     const outcome = await execute(task, one.data.payload, attempt, {
-      database: this.#database,
+      database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
       logger: this.#logger,
       whileWaiting: (wait) => this.#withoutSlot(wait),
     })
     this.#busy -= 1
-    if (outcome.kind === 'abandoned') this.#leave(one.id)
+    this.#pace.finished()
+    if (outcome.kind === 'abandoned') this.#flights.remove(one.id)
     else this.#settler.add(toSettlement(one, outcome))
+    if (!this.#stopping) this.#fillSlots()
     this.#wakeUp()
   }
 
@@ -192,30 +195,34 @@ export class PgBossWorker implements Worker {
     }
   }
 
-  #forget({ claim: one, kind, delayMs }: Settlement, ours: boolean): void {
-    const flight = this.#inFlight.get(one.id)
+  #settled({ claim: one, kind, delayMs }: Settlement, ours: boolean): void {
+    const flight = this.#flights.get(one.id)
     if (flight && ours) {
       const durationMs = performance.now() - flight.startedAt
       const { id: runId, taskId, tenantId } = one
       this.#options.onSettled?.({ runId, taskId, tenantId, attempt: one.retryCount + 1, outcome: kind, durationMs })
     }
-    this.#leave(one.id)
+    this.#flights.remove(one.id)
     if (kind === 'retry' || kind === 'postponed') this.#poller.soon(delayMs)
     // A limited task may have had nothing to claim only because this run was in the way.
-    if (this.#tasks.get(one.taskId)?.perTenant != null) this.#hot.add(one.taskId)
+    if (flight?.task.perTenant != null) this.#hot.add(one.taskId)
     this.#wakeUp()
   }
 
-  #leave(runId: string): void {
-    this.#inFlight.delete(runId)
-    if (this.#inFlight.size === 0) this.#idle()
+  #freeSlots(): number {
+    return this.#options.concurrency - this.#busy
   }
 
-  /** Runs that are over but not settled yet may pile up to as many again, so a slow settle does not idle the slots. */
-  #freeSlots(): number {
+  /**
+   * How many runs to claim now. Runs that are over but not settled may pile up to as many again as there are slots, so
+   * a slow settle does not idle them. Claiming ahead waits until half of what is ahead has started: few large claims.
+   */
+  #room(): number {
     const slots = this.#options.concurrency
-    const unsettled = this.#inFlight.size - this.#waitingForChild
-    return Math.min(slots - this.#busy, 2 * slots - unsettled)
+    const ahead = Math.min(maxClaim, this.#pace.within(claimAheadMs))
+    if (this.#ahead.length > ahead / 2) return 0
+    const unsettled = this.#flights.count - this.#waitingForChild - this.#ahead.length
+    return Math.min(this.#freeSlots() + ahead - this.#ahead.length, 2 * (slots + ahead) - unsettled)
   }
 
   /** Tasks take turns. */
@@ -225,10 +232,15 @@ export class PgBossWorker implements Worker {
     return taskId
   }
 
+  async #sleep(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wakeUp = resolve
+    })
+  }
+
   async #poll(): Promise<number> {
-    const interval = this.#dependencies.isListening() ? pollMs.listening : pollMs.deaf
-    let nextInMs = interval
-    for (const { taskId, inMs } of await findDue(this.#database, [...this.#tasks.keys()])) {
+    let nextInMs = this.#dependencies.isListening() ? pollMs.listening : pollMs.deaf
+    for (const { taskId, inMs } of await findDue(this.#queue, [...this.#tasks.keys()])) {
       if (inMs <= 0) this.#hot.add(taskId)
       else nextInMs = Math.min(nextInMs, inMs + 1)
     }
@@ -236,36 +248,8 @@ export class PgBossWorker implements Worker {
     return nextInMs
   }
 
-  async #beat(): Promise<void> {
-    const flights = [...this.#inFlight.values()].filter(({ abort }) => !abort.signal.aborted)
-    if (flights.length === 0) return
-    const ours = await beat(
-      this.#database,
-      flights.map((flight) => flight.claim),
-    )
-    // What was settled while the heartbeat travelled is not lost.
-    const gone = flights.filter(({ claim: one }) => !ours.has(one.id) && this.#inFlight.get(one.id)?.claim === one)
-    if (gone.length === 0) return
-    const claims = gone.map((flight) => flight.claim)
-    const cancelled = await cancelledAmong(this.#database, claims)
-    for (const { claim: one, abort } of gone) {
-      abort.abort(cancelled.has(one.id) ? new RunCancelledError() : new RunLostError())
-    }
-  }
-
   async #recover(): Promise<void> {
-    const recovered = await recoverLost(this.#database, [...this.#tasks.keys()])
+    const recovered = await recoverLost(this.#queue, [...this.#tasks.keys()])
     if (recovered > 0) this.#logger.warn({ runs: recovered }, 'Took back runs of a worker that went silent')
-  }
-
-  async #supervise(): Promise<void> {
-    await this.#dependencies.boss.supervise()
-  }
-
-  #idle: () => void = () => {}
-
-  #onIdle(resolve: () => void): void {
-    if (this.#inFlight.size === 0) resolve()
-    else this.#idle = resolve
   }
 }

@@ -1,0 +1,59 @@
+/** The commands, and what happens around one: parse, run, report what went wrong, leave with the right code. */
+import { Command } from 'commander'
+import { dev } from './dev.ts'
+import { reportFailure } from './failure.ts'
+import { leaveAtOnce } from './interrupt.ts'
+import { migrate } from './migrate.ts'
+import { migrateStatus } from './migrate-status.ts'
+import { runCancel } from './run-cancel.ts'
+import { runList } from './run-list.ts'
+import { runShow } from './run-show.ts'
+import { tenantCreate } from './tenant-create.ts'
+import { tenantDelete } from './tenant-delete.ts'
+import { tenantList } from './tenant-list.ts'
+import { tenantResume, tenantSuspend } from './tenant-suspend.ts'
+import { trigger } from './trigger.ts'
+import { worker } from './worker.ts'
+
+const groups: Record<string, Command[]> = {
+  'Working:': [dev, worker],
+  'Runs:': [trigger, runShow, runList, runCancel],
+  'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
+  'Database:': [migrate, migrateStatus],
+}
+
+const exitCodes = `
+Exit codes: 0 done; 1 refused, or it did not succeed; 2 not a valid command line; 70 a defect, with its stack.
+Results go to stdout, logs and errors to stderr.`
+
+export async function main(argv: readonly string[]): Promise<void> {
+  // `cgk run:list | head` closes our stdout: no reason to end before everything is let go of.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+  process.on('uncaughtException', (error) => leaveAtOnce(reportFailure(error)))
+  await run(argv)
+  // Not left to an empty event loop: a task's module may hold a timer or a socket open.
+  process.stdout.write('', () => process.exit())
+}
+
+/** Commands set `process.exitCode` when they did their work and its answer is no. */
+async function run(argv: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv)
+  } catch (error) {
+    process.exitCode = reportFailure(error)
+  }
+}
+
+function program(): Command {
+  const cgk = new Command('cgk')
+    .description('Background jobs for multi-tenant products, on Postgres alone.')
+    .exitOverride()
+    .showHelpAfterError('Add --help to see what it takes.')
+    .addHelpText('after', exitCodes)
+  for (const [heading, commands] of Object.entries(groups)) {
+    for (const command of commands) cgk.addCommand(command.copyInheritedSettings(cgk).helpGroup(heading))
+  }
+  return cgk
+}

@@ -1,0 +1,124 @@
+/**
+ * The engine for tests of those who write tasks: runs live in the memory of this process, with the states and rules of
+ * pg-boss and a clock that can be moved. Nothing runs before there is a worker. Tenants, and whatever tasks read and
+ * write, are in a real database as always.
+ *
+ * Not for production: what is queued ends with the process.
+ */
+import type { Database } from '../../db/database.ts'
+import { leaveScopes } from '../../db/scope.ts'
+import type { Transaction } from '../../db/transaction.ts'
+import { InvalidRunFilterError } from '../../errors.ts'
+import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
+import type { TenantWork } from '../../tenants/work.ts'
+import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { RunQueue } from './queue.ts'
+import { toRun } from './run.ts'
+import { InlineWorker } from './worker.ts'
+
+export interface InlineEngineOptions {
+  database: Database
+  clock?: Clock | undefined
+}
+
+export class InlineEngine implements Engine {
+  readonly name = 'inline'
+  readonly tenantWork: TenantWork
+  readonly #database: Database
+  readonly #clock: Clock
+  readonly #queue: RunQueue
+  readonly #workers = new Set<InlineWorker>()
+
+  constructor({ database, clock = systemClock }: InlineEngineOptions) {
+    this.#database = database
+    this.#clock = clock
+    this.#queue = new RunQueue(clock, () => this.#wakeWorkers())
+    this.tenantWork = {
+      countOpen: async (tenantId) => this.#queue.countOpen(tenantId),
+      drop: async (tenantId) => this.#queue.drop(tenantId),
+      release: async (tenantId) => this.#queue.release(tenantId),
+    }
+  }
+
+  async start(): Promise<void> {}
+
+  async enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]> {
+    if (!transaction) return requests.map((request) => ({ id: this.#queue.add(request).request.id }))
+    transaction.afterCommit(() => {
+      for (const request of requests) this.#queue.add(request)
+    })
+    return requests.map((request) => ({ id: this.#queue.holderOf(request)?.request.id ?? request.id }))
+  }
+
+  async get(runId: string): Promise<Run | null> {
+    return (await this.getMany([runId]))[0] ?? null
+  }
+
+  async getMany(runIds: readonly string[]): Promise<Run[]> {
+    return runIds.flatMap((id) => {
+      const run = this.#queue.get(id)
+      return run ? [{ ...toRun(run, this.#queue.now), id }] : []
+    })
+  }
+
+  async list(filter: RunFilter): Promise<RunPage> {
+    const after = filter.after === undefined ? Number.POSITIVE_INFINITY : readCursor(filter.after)
+    const found = this.#queue
+      .all()
+      .filter((run) => run.number < after)
+      .map((run) => ({ number: run.number, run: toRun(run, this.#queue.now) }))
+      .filter(({ run }) => matches(run, filter))
+      .sort((one, other) => other.number - one.number)
+    const page = found.slice(0, filter.limit)
+    const last = page.at(-1)
+    return {
+      runs: page.map(({ run }) => run),
+      next: last && found.length > filter.limit ? String(last.number) : null,
+    }
+  }
+
+  async attempts(runId: string): Promise<Attempt[]> {
+    return (this.#queue.get(runId)?.attempts ?? []).map((attempt) => ({ ...attempt }))
+  }
+
+  async cancel(runId: string): Promise<boolean> {
+    return this.#queue.cancel(runId)
+  }
+
+  async work(options: WorkOptions): Promise<Worker> {
+    const worker: InlineWorker = new InlineWorker(options, {
+      database: this.#database,
+      queue: this.#queue,
+      clock: this.#clock,
+      onStopped: (stopped) => this.#workers.delete(stopped),
+    })
+    this.#workers.add(worker)
+    // Its runs have contexts of their own, wherever the worker was started.
+    leaveScopes(() => worker.start())
+    return worker
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.stop()))
+  }
+
+  #wakeWorkers(): void {
+    for (const worker of this.#workers) worker.wake()
+  }
+}
+
+function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolean {
+  return (
+    (tenantId === undefined || run.tenantId === tenantId) &&
+    (taskId === undefined || run.taskId === taskId) &&
+    (states === undefined || states.includes(run.state)) &&
+    (tag === undefined || run.tags.includes(tag))
+  )
+}
+
+function readCursor(after: string): number {
+  if (!/^\d{1,15}$/.test(after))
+    throw new InvalidRunFilterError('`after` is not the `next` of a page of runs.')
+  return Number(after)
+}
