@@ -1,0 +1,98 @@
+/**
+ * An app that uses the published package: its files, by their path. As text, because its `Register` would otherwise
+ * declare its registry for this repo as well.
+ */
+export function appFiles(tarball: string, zodVersion: string): Record<string, string> {
+  return {
+    'package.json': JSON.stringify({
+      name: 'an-app',
+      private: true,
+      type: 'module',
+      dependencies: { '@cgk-platform/jobs': `file:${tarball}`, zod: zodVersion },
+    }),
+
+    // As strict as can be; `skipLibCheck: false` reads the package's own declarations too.
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: {
+        target: 'es2022',
+        module: 'nodenext',
+        types: [],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        skipLibCheck: false,
+        allowImportingTsExtensions: true,
+        noEmit: true,
+      },
+    }),
+
+    'tasks/index.ts': `
+      import { sendGreeting } from './greetings/send.ts'
+
+      const registry = [sendGreeting] as const
+      export default registry
+
+      declare module '@cgk-platform/jobs' {
+        interface Register { tasks: typeof registry }
+      }
+    `,
+
+    'tasks/greetings/send.ts': `
+      import { defineTask, tenantPayload } from '@cgk-platform/jobs'
+      import { z } from 'zod'
+
+      export const sendGreeting = defineTask({
+        id: 'greetings/send',
+        payload: tenantPayload({ name: z.string().min(1), times: z.number().int().default(1) }),
+        async run({ name, times, tenantId }, { sql, attempt }) {
+          const { rows } = await sql<{ orders: number }>\`SELECT count(*)::int AS orders FROM orders\`
+          const orders: number = rows[0]!.orders
+          return { greeting: \`Hello \${name} of \${tenantId}\`, times, orders, attempt }
+        },
+      })
+    `,
+
+    'main.ts': `
+      import { close, createTenant, runs, startWorker, tasks } from '@cgk-platform/jobs'
+
+      await createTenant('acme', { name: 'Acme' })
+      const worker = await startWorker()
+      const { id } = await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada' })
+      const { state, output } = await runs.wait(id)
+      await worker.stop()
+      await close()
+      console.log(JSON.stringify({ state, output }))
+    `,
+
+    'entries.ts': `
+      import * as client from '@cgk-platform/jobs/client'
+      import * as testing from '@cgk-platform/jobs/testing'
+
+      console.log(JSON.stringify([typeof client.tasks.trigger, typeof testing.createTestPlatform]))
+    `,
+
+    // A comment "wrong" marks a line that must not compile.
+    'mistakes.ts': `
+      import { defineTask, tasks, tenantPayload } from '@cgk-platform/jobs'
+      import { tasks as clientTasks } from '@cgk-platform/jobs/client'
+      import { z } from 'zod'
+      import { sendGreeting } from './tasks/greetings/send.ts'
+
+      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', times: 2 })
+      await tasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong
+      await clientTasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong
+      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 5 }) // wrong
+      await tasks.trigger('greetings/send', { tenantId: 'acme' }) // wrong
+      await tasks.trigger('greetings/send', { name: 'Ada' }) // wrong
+      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', nmae: 'Ada' }) // wrong
+      await sendGreeting.trigger({ tenantId: 'acme', name: 'Ada' })
+      await sendGreeting.trigger({ tenantId: 'acme', name: null }) // wrong
+      const result = await sendGreeting.triggerAndWait({ tenantId: 'acme', name: 'Ada' })
+      const greeting: number = result.state === 'completed' ? result.output.greeting : 0 // wrong
+
+      defineTask({ id: 'a/b', payload: z.object({ tenantId: z.string() }), run: () => greeting })
+      defineTask({ id: 'a/c', payload: z.object({ name: z.string() }), run: () => {} }) // wrong
+      defineTask({ id: 'a/d', payload: tenantPayload({}), run: ({ name }) => name }) // wrong
+      defineTask({ id: 'a/e', payload: tenantPayload({}), run: (_, { clients }) => clients.stripe }) // wrong
+    `,
+  }
+}
