@@ -2,11 +2,11 @@
  * The functions an app imports, bound to the default platform: made at first use from the environment, replaced by
  * `configure`, ended by `close`. Inside a `withTenant` or a run of another platform they stay with that one.
  */
-import { type Scope, currentScope } from './db/scope.ts'
-import { type SqlTag, createSqlTag } from './db/statement.ts'
+import { currentScope, type Scope } from './db/scope.ts'
+import { createSqlTag, type SqlTag } from './db/statement.ts'
 import type { Worker } from './engines/engine.ts'
 import { Platform, type PlatformOptions, type WorkerOptions } from './platform.ts'
-import { type Runs, createRuns } from './runs/runs.ts'
+import { createRuns, type Runs } from './runs/runs.ts'
 import type { AnyTask } from './task/define.ts'
 import { provideDispatcher } from './task/dispatcher.ts'
 import type { TriggerOptions } from './task/options.ts'
@@ -71,7 +71,10 @@ export function currentTenant(): string | null {
 const tenants = async () => (await defaultPlatform().ready()).tenants
 
 /** Makes a tenant, all or nothing: schema, role, tables, and its row in `public.organizations`. */
-export async function createTenant(slug: string, options: { name?: string; timezone?: string } = {}): Promise<Tenant> {
+export async function createTenant(
+  slug: string,
+  options: { name?: string; timezone?: string } = {},
+): Promise<Tenant> {
   return await create(await tenants(), slug, options)
 }
 
@@ -107,11 +110,18 @@ export async function deleteTenant(slug: string, options: { force?: boolean } = 
 
 export const tasks = {
   /** Triggers a task by its id; ids and payloads are typed where the app has declared its registry. */
-  async trigger<Id extends TaskId>(id: Id, payload: PayloadOf<Id>, options?: TriggerOptions): Promise<RunHandle> {
+  async trigger<Id extends TaskId>(
+    id: Id,
+    payload: PayloadOf<Id>,
+    options?: TriggerOptions,
+  ): Promise<RunHandle> {
     return await trigger(await taskById(id), payload, options)
   },
 
-  async batchTrigger<Id extends TaskId>(id: Id, items: readonly BatchItem<PayloadOf<Id>>[]): Promise<RunHandle[]> {
+  async batchTrigger<Id extends TaskId>(
+    id: Id,
+    items: readonly BatchItem<PayloadOf<Id>>[],
+  ): Promise<RunHandle[]> {
     return await batchTrigger(await taskById(id), items)
   },
 

@@ -72,7 +72,10 @@ export class TenantExistsError extends JobsError {
   readonly tenantId: string
 
   constructor(tenantId: string, options?: ErrorOptions) {
-    super(`Tenant "${tenantId}" exists already. Choose another slug, or use the tenant that is there.`, options)
+    super(
+      `Tenant "${tenantId}" exists already. Choose another slug, or use the tenant that is there.`,
+      options,
+    )
     this.tenantId = tenantId
   }
 }
@@ -279,7 +282,9 @@ export class WaitTimeoutError extends JobsError {
   readonly code = 'WAIT_TIMEOUT'
 
   constructor(runId: string, timeoutMs: number) {
-    super(`Run ${runId} was not finished after ${timeoutMs} ms. It goes on; look at it with: cgk run:show ${runId}`)
+    super(
+      `Run ${runId} was not finished after ${timeoutMs} ms. It goes on; look at it with: cgk run:show ${runId}`,
+    )
   }
 }
 

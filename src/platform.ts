@@ -10,7 +10,7 @@ import { resolve } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { type Config, readConfig } from './config.ts'
 import { Database } from './db/database.ts'
-import { startEmbeddedPostgres, type EmbeddedPostgres } from './db/embedded/index.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded/index.ts'
 import { Listener } from './db/listener.ts'
 import { migratePublic } from './db/migrations/public.ts'
 import { migrateTenants } from './db/migrations/tenants.ts'
@@ -18,11 +18,11 @@ import { currentScope } from './db/scope.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import type { Clock } from './engines/inline/clock.ts'
 import { ConfigError, DatabaseSetupError, InvalidTaskError, WorkerStoppingError } from './errors.ts'
-import { type Runs, createRuns } from './runs/runs.ts'
+import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
-import { TaskRegistry, loadRegistry } from './task/registry.ts'
+import { loadRegistry, TaskRegistry } from './task/registry.ts'
 import { TenantDirectory, tenantChannel } from './tenants/directory.ts'
 import type { TenantDeps } from './tenants/tenant.ts'
 
@@ -154,13 +154,16 @@ export class Platform {
   }
 
   async #start(): Promise<Started> {
-    const embedded = this.config.databaseUrl ? null : await startEmbeddedPostgres({ dataDir: this.config.dataDir })
+    const embedded = this.config.databaseUrl
+      ? null
+      : await startEmbeddedPostgres({ dataDir: this.config.dataDir })
     const url = this.config.databaseUrl ?? embedded!.url
     const database: Database = new Database({
       url,
       poolSize: this.config.poolSize,
       admit: (tenantId) => directory.admit(tenantId),
-      onIdleError: (error) => this.logger.warn({ err: error }, 'An idle database connection broke; it is replaced'),
+      onIdleError: (error) =>
+        this.logger.warn({ err: error }, 'An idle database connection broke; it is replaced'),
     })
     const directory = new TenantDirectory({ database: () => database })
     try {
@@ -183,7 +186,8 @@ export class Platform {
     if (migrate) await migratePublic(database, this.config.migrationsDir)
     this.#listener = new Listener({
       url: this.config.directUrl ?? url,
-      onError: (error) => this.logger.warn({ err: error }, 'Not listening for notifications; polling instead'),
+      onError: (error) =>
+        this.logger.warn({ err: error }, 'Not listening for notifications; polling instead'),
     })
     this.#listener.on(tenantChannel, (slug) => directory.invalidate(slug))
     this.#listener.onConnect(() => directory.invalidate())
@@ -216,7 +220,8 @@ export class Platform {
     await migrateTenants(database, this.config.migrationsDir, {
       jobs: Math.min(4, this.config.poolSize),
       onResult: (result) => {
-        if (result.error) this.logger.error({ err: result.error, tenant: result.slug }, 'Migrating a tenant failed')
+        if (result.error)
+          this.logger.error({ err: result.error, tenant: result.slug }, 'Migrating a tenant failed')
       },
     })
   }

@@ -7,7 +7,7 @@
 import pg from 'pg'
 import { UnknownTenantError } from '../errors.ts'
 import type { TenantIdentity } from './scope.ts'
-import { type SqlResult, quoteIdentifier } from './statement.ts'
+import { quoteIdentifier, type SqlResult } from './statement.ts'
 import { sendTenantQuery } from './tenant-query.ts'
 
 export interface PreparedText {

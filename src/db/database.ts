@@ -5,15 +5,11 @@
  * a provider holds nothing.
  */
 import pg from 'pg'
-import {
-  CrossTenantTransactionError,
-  DatabaseSetupError,
-  MissingTenantContextError,
-} from '../errors.ts'
-import { type PreparedText, giveBack, send, sendAsTenant } from './connection.ts'
-import { type Scope, type TenantIdentity, enterScope, liveScope } from './scope.ts'
-import { type SqlResult, type SqlTag, type Statement, createSqlTag, refuseForbidden } from './statement.ts'
-import { Transaction, cancelOnAbort } from './transaction.ts'
+import { CrossTenantTransactionError, DatabaseSetupError, MissingTenantContextError } from '../errors.ts'
+import { giveBack, type PreparedText, send, sendAsTenant } from './connection.ts'
+import { enterScope, liveScope, type Scope, type TenantIdentity } from './scope.ts'
+import { createSqlTag, refuseForbidden, type SqlResult, type SqlTag, type Statement } from './statement.ts'
+import { cancelOnAbort, Transaction } from './transaction.ts'
 
 export interface DatabaseOptions {
   url: string
@@ -93,7 +89,10 @@ export class Database {
   }
 
   /** A statement of the platform itself, outside every context; tables carry their schema. */
-  async query<Row = Record<string, unknown>>(text: string, values: readonly unknown[] = []): Promise<SqlResult<Row>> {
+  async query<Row = Record<string, unknown>>(
+    text: string,
+    values: readonly unknown[] = [],
+  ): Promise<SqlResult<Row>> {
     const client = await this.#connect()
     try {
       return await send<Row>(client, { text, values })

@@ -2,7 +2,7 @@
  * What `sql` makes: a statement that composes (nest one in another) and that runs when it is awaited.
  * Values always travel as parameters. Identifiers go through `identifier`, which quotes.
  */
-import { Sql, raw } from 'sql-template-tag'
+import { raw, Sql } from 'sql-template-tag'
 import { ForbiddenStatementError, InvalidSqlValueError } from '../errors.ts'
 
 export interface SqlResult<Row> {
@@ -71,7 +71,8 @@ export function quoteIdentifier(name: string): string {
 }
 
 function join(items: readonly unknown[], separator: ', ' | ' AND ' | ' OR ' = ', '): Sql {
-  if (items.length === 0) throw new InvalidSqlValueError('sql.join got an empty list: there is no SQL for it.')
+  if (items.length === 0)
+    throw new InvalidSqlValueError('sql.join got an empty list: there is no SQL for it.')
   const gaps = Array<string>(items.length - 1).fill(separator)
   return new Sql(['', ...gaps, ''], items.map(asParameter) as Sql['values'])
 }
@@ -85,7 +86,9 @@ function asParameter(value: unknown): never {
     throw new InvalidSqlValueError('A value in sql`...` is undefined. Use null for SQL NULL.')
   }
   if (typeof value === 'function' || typeof value === 'symbol') {
-    throw new InvalidSqlValueError(`A value in sql\`...\` is a ${typeof value}, which Postgres has no form for.`)
+    throw new InvalidSqlValueError(
+      `A value in sql\`...\` is a ${typeof value}, which Postgres has no form for.`,
+    )
   }
   if (typeof value === 'string' && value.includes('\0')) {
     throw new InvalidSqlValueError('A text in sql`...` has a NUL character, which Postgres cannot store.')

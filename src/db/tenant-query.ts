@@ -10,8 +10,8 @@
  * holds the two to each other (test/db/statement.test.ts).
  */
 import pg from 'pg'
-import type { TenantIdentity } from './scope.ts'
 import type { PreparedText } from './connection.ts'
+import type { TenantIdentity } from './scope.ts'
 import type { SqlResult } from './statement.ts'
 
 /** The part of node-postgres's wire connection that a query speaks to. */

@@ -6,7 +6,7 @@
  */
 import type pg from 'pg'
 import { TransactionRolledBackError } from '../errors.ts'
-import { type PreparedText, cancelRunning, enterTenant, explainEntry, giveBack, send } from './connection.ts'
+import { cancelRunning, enterTenant, explainEntry, giveBack, type PreparedText, send } from './connection.ts'
 import type { TenantIdentity } from './scope.ts'
 import type { SqlResult } from './statement.ts'
 
@@ -48,7 +48,10 @@ export class Transaction {
       return result
     } catch (error) {
       await client.query('ROLLBACK').catch(() => {})
-      const refused = await entered.then(() => null, (reason: unknown) => ({ reason }))
+      const refused = await entered.then(
+        () => null,
+        (reason: unknown) => ({ reason }),
+      )
       if (refused && tenant) throw explainEntry(refused.reason, tenant)
       throw error
     } finally {
@@ -109,9 +112,11 @@ export class Transaction {
         throw error
       }
     })()
-    this.#nested = work.catch(() => {}).finally(() => {
-      this.#nested = null
-    })
+    this.#nested = work
+      .catch(() => {})
+      .finally(() => {
+        this.#nested = null
+      })
     return await work
   }
 

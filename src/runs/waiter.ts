@@ -2,8 +2,9 @@
  * Waiting for runs to end. All waiting callers of a process share one statement, asked often at first and less often
  * later; a run that ends in this process is noticed at once.
  */
-import { isFinal, type Run } from '../task/run.ts'
+
 import { UnknownRunError, WaitTimeoutError } from '../errors.ts'
+import { isFinal, type Run } from '../task/run.ts'
 
 export interface WaitForOptions {
   timeoutMs: number
@@ -35,7 +36,10 @@ export class RunWaiter {
     const { promise, resolve, reject } = Promise.withResolvers<Run>()
     const one: Waiting = { resolve, reject }
     const onAbort = () => reject(signal?.reason)
-    const timer = setTimeout(() => reject(new WaitTimeoutError(runId, timeoutMs)), Math.min(timeoutMs, 2 ** 31 - 1))
+    const timer = setTimeout(
+      () => reject(new WaitTimeoutError(runId, timeoutMs)),
+      Math.min(timeoutMs, 2 ** 31 - 1),
+    )
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#add(runId, one)
     try {

@@ -7,7 +7,7 @@ import type { TriggerOptions } from './options.ts'
 import { type PayloadSchema, type RequiresTenantId, strictPayload } from './payload.ts'
 import { type RetryOptions, type RetryRule, readRetryRule } from './retry.ts'
 import type { RunHandle, RunResult } from './run.ts'
-import { type BatchItem, type WaitOptions, batchTrigger, trigger, triggerAndWait } from './trigger.ts'
+import { type BatchItem, batchTrigger, trigger, triggerAndWait, type WaitOptions } from './trigger.ts'
 
 export interface TaskOptions<Id extends string, Schema extends PayloadSchema, Output> {
   /** `<domain>/<verb>`, the path of its file under tasks/. It is the queue's name: renaming it leaves old runs behind. */
@@ -40,10 +40,7 @@ export interface Task<
   /** Queues all or none, in order, in as few statements as possible. */
   batchTrigger(items: readonly BatchItem<z.input<Schema>>[]): Promise<RunHandle[]>
   /** Queues a run and answers when it has ended, well or not. Inside a run, waiting holds no worker slot. */
-  triggerAndWait(
-    payload: z.input<Schema>,
-    options?: TriggerOptions & WaitOptions,
-  ): Promise<RunResult<Output>>
+  triggerAndWait(payload: z.input<Schema>, options?: TriggerOptions & WaitOptions): Promise<RunResult<Output>>
 }
 
 /** A task whatever its payload and output; what a registry holds. */

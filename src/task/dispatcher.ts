@@ -30,6 +30,7 @@ export function provideDispatcher(provide: () => Dispatcher): void {
 
 export function currentDispatcher(): Dispatcher {
   const dispatcher = currentRun()?.dispatcher ?? defaultDispatcher?.()
-  if (!dispatcher) throw new Error('Import tasks through @cgk-platform/jobs: it provides the platform they run on.')
+  if (!dispatcher)
+    throw new Error('Import tasks through @cgk-platform/jobs: it provides the platform they run on.')
   return dispatcher
 }

@@ -5,10 +5,10 @@
 import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
 import { InvalidTaskError, RunTimeoutError } from '../errors.ts'
-import { type CurrentRun, type TaskContext, insideRun } from './context.ts'
+import { type CurrentRun, insideRun, type TaskContext } from './context.ts'
 import type { AnyTask } from './define.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { type Outcome, completed, readOutcome } from './outcome.ts'
+import { completed, type Outcome, readOutcome } from './outcome.ts'
 import { parsePayload } from './payload.ts'
 
 export interface AttemptInfo {

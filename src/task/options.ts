@@ -34,7 +34,10 @@ export interface TriggerSettings {
 const day = 86_400_000
 const farthest = 3650 * day
 
-export function readTriggerOptions(options: TriggerOptions, defaults: { maxAttempts: number }): TriggerSettings {
+export function readTriggerOptions(
+  options: TriggerOptions,
+  defaults: { maxAttempts: number },
+): TriggerSettings {
   return {
     idempotency: readIdempotency(options),
     ...readStart(options),
@@ -76,7 +79,8 @@ function readPriority(priority: number): number {
 }
 
 function readTags(tags: readonly string[]): readonly string[] {
-  const fine = (tag: unknown) => typeof tag === 'string' && tag.length > 0 && tag.length <= 128 && isStorable(tag)
+  const fine = (tag: unknown) =>
+    typeof tag === 'string' && tag.length > 0 && tag.length <= 128 && isStorable(tag)
   if (!Array.isArray(tags) || tags.length > 10 || !tags.every(fine)) {
     refuse('tags must be at most 10 texts of 1 to 128 characters')
   }

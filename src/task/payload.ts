@@ -29,14 +29,18 @@ export type RequiresTenantId<Schema extends PayloadSchema> =
 /** The schema as the platform uses it: unknown keys refused, `tenantId` surely required. */
 export function strictPayload<Schema extends PayloadSchema>(taskId: string, schema: Schema): Schema {
   if (!(schema instanceof z.ZodObject)) {
-    throw new InvalidTaskError(`The payload of ${taskId} must be a zod object: tenantPayload({ ... }) makes one.`)
+    throw new InvalidTaskError(
+      `The payload of ${taskId} must be a zod object: tenantPayload({ ... }) makes one.`,
+    )
   }
-  const field: unknown = schema.shape['tenantId']
+  const field: unknown = schema.shape.tenantId
   if (!(field instanceof z.ZodType)) {
     throw new InvalidTaskError(`The payload of ${taskId} has no tenantId: tenantPayload({ ... }) adds it.`)
   }
   if (field.safeParse(undefined).success || field.safeParse(null).success) {
-    throw new InvalidTaskError(`The payload of ${taskId} must require tenantId; it accepts an object without.`)
+    throw new InvalidTaskError(
+      `The payload of ${taskId} must require tenantId; it accepts an object without.`,
+    )
   }
   return schema.strict() as unknown as Schema
 }

@@ -4,7 +4,7 @@ import { dirname, join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { z } from 'zod'
 import { InvalidTaskError, UnknownTaskError } from '../errors.ts'
-import { type AnyTask, type Task, isTask } from './define.ts'
+import { type AnyTask, isTask, type Task } from './define.ts'
 
 /**
  * Augmented by an app, in the file of its registry, so that `tasks.trigger(id, payload)` knows ids and payloads:
@@ -34,7 +34,9 @@ export class TaskRegistry {
     if (!Array.isArray(tasks)) throw new InvalidTaskError('A registry is a list of tasks made by defineTask.')
     for (const [index, task] of tasks.entries()) {
       if (!isTask(task)) {
-        throw new InvalidTaskError(`Entry ${index} of the registry was not made by defineTask of this package.`)
+        throw new InvalidTaskError(
+          `Entry ${index} of the registry was not made by defineTask of this package.`,
+        )
       }
       if (this.#tasks.has(task.id)) throw new InvalidTaskError(`Two tasks have the id "${task.id}".`)
       this.#tasks.set(task.id, task)
@@ -69,7 +71,8 @@ export async function loadRegistry(modulePath: string): Promise<TaskRegistry> {
       if (task.id !== expected) {
         throw new InvalidTaskError(`The task "${task.id}" lies in ${file}; its id must be "${expected}".`)
       }
-      if (!registered.has(task)) throw new InvalidTaskError(`${file} is not in the registry: add it to ${modulePath}.`)
+      if (!registered.has(task))
+        throw new InvalidTaskError(`${file} is not in the registry: add it to ${modulePath}.`)
     }
   }
   return registry

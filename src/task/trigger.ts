@@ -6,9 +6,9 @@ import { randomUUID } from 'node:crypto'
 import { InvalidTriggerOptionsError, TenantMismatchError } from '../errors.ts'
 import { currentRun } from './context.ts'
 import type { AnyTask } from './define.ts'
-import { type Dispatcher, currentDispatcher } from './dispatcher.ts'
+import { currentDispatcher, type Dispatcher } from './dispatcher.ts'
 import { type Duration, parseDuration } from './duration.ts'
-import { type TriggerOptions, readTriggerOptions } from './options.ts'
+import { readTriggerOptions, type TriggerOptions } from './options.ts'
 import { acceptPayload } from './payload.ts'
 import type { Run, RunHandle, RunRequest, RunResult } from './run.ts'
 
@@ -31,7 +31,10 @@ export async function trigger(task: AnyTask, payload: unknown, options?: Trigger
   return handle!
 }
 
-export async function batchTrigger(task: AnyTask, items: readonly BatchItem<unknown>[]): Promise<RunHandle[]> {
+export async function batchTrigger(
+  task: AnyTask,
+  items: readonly BatchItem<unknown>[],
+): Promise<RunHandle[]> {
   const dispatcher = currentDispatcher()
   const requests: RunRequest[] = []
   for (const item of items) requests.push(await prepare(dispatcher, task, item.payload, item.options))
@@ -72,5 +75,12 @@ async function prepare(
   const surrounding = dispatcher.currentTenant()
   if (surrounding !== null && surrounding !== tenantId) throw new TenantMismatchError(surrounding, tenantId)
   await dispatcher.admitTenant(tenantId)
-  return { id: randomUUID(), taskId: task.id, tenantId, input, parentRunId: currentRun()?.runId ?? null, ...settings }
+  return {
+    id: randomUUID(),
+    taskId: task.id,
+    tenantId,
+    input,
+    parentRunId: currentRun()?.runId ?? null,
+    ...settings,
+  }
 }

@@ -32,12 +32,18 @@ export const drain: Benchmark = {
         },
         'the loop': async () => {
           for (let index = 0; index < runs; index += 1_000) {
-            await boss.insert('bench-loop', Array.from({ length: 1_000 }, () => ({ data: payload })))
+            await boss.insert(
+              'bench-loop',
+              Array.from({ length: 1_000 }, () => ({ data: payload })),
+            )
           }
           const started = performance.now()
           for (let done = 0; done < runs; ) {
             const jobs = await boss.fetch('bench-loop', { batchSize: batch })
-            await boss.complete('bench-loop', jobs.map((job) => job.id))
+            await boss.complete(
+              'bench-loop',
+              jobs.map((job) => job.id),
+            )
             done += jobs.length
           }
           return runs / ((performance.now() - started) / 1000)

@@ -2,17 +2,15 @@
  * `npm run bench`: what the platform costs, side by side with doing the same by hand, in one run.
  * `npm run bench -- NAME` runs one. Three rounds, sides in turn, medians; ratios are what counts.
  */
-import { rm } from 'node:fs/promises'
-import { availableParallelism, cpus } from 'node:os'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
-import { type Benchmark, type BenchmarkServer, measure, report } from './measure.ts'
 import { drain } from './drain.ts'
 import { latency } from './latency.ts'
+import { type Benchmark, type BenchmarkServer, measure, report } from './measure.ts'
 import { statement } from './statement.ts'
 import { tenantUpdates } from './tenant-updates.ts'
 import { trigger } from './trigger.ts'
@@ -22,7 +20,9 @@ const benchmarks: Benchmark[] = [statement, trigger, drain, tenantUpdates, laten
 const { positionals } = parseArgs({ allowPositionals: true })
 const unknown = positionals.find((name) => !benchmarks.some((benchmark) => benchmark.name === name))
 if (unknown !== undefined) {
-  console.error(`There is no benchmark "${unknown}". There are: ${benchmarks.map(({ name }) => name).join(', ')}`)
+  console.error(
+    `There is no benchmark "${unknown}". There are: ${benchmarks.map(({ name }) => name).join(', ')}`,
+  )
   process.exit(2)
 }
 const chosen = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
@@ -32,7 +32,9 @@ const folder = await mkdtemp(join(tmpdir(), 'cgk-bench-'))
 const postgres = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), createDatabases: true })
 try {
   const version = await askVersion(postgres.url)
-  console.log(`${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; Node ${process.version}; Postgres ${version}\n`)
+  console.log(
+    `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; Node ${process.version}; Postgres ${version}\n`,
+  )
   let missed = 0
   for (const benchmark of chosen) {
     const server: BenchmarkServer = { url: postgres.url, adminUrl: postgres.adminUrl }

@@ -11,7 +11,8 @@ const pauseMs = 15
 
 export const latency: Benchmark = {
   name: 'latency',
-  question: 'from trigger to the first line of run on an idle worker, against send() and fetch() in line; p50',
+  question:
+    'from trigger to the first line of run on an idle worker, against send() and fetch() in line; p50',
   unit: 'ms',
   targets: [{ ours: 'trigger to start', theirs: 'send + fetch in line', atMost: 1.5 }],
   async prepare(databaseUrl) {

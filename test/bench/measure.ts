@@ -49,7 +49,10 @@ export function report(benchmark: Benchmark, medians: Medians): boolean {
   for (const { ours, theirs, atLeast, atMost } of benchmark.targets) {
     const ratio = medians[ours]! / medians[theirs]!
     const fine = ratio >= (atLeast ?? 0) && ratio <= (atMost ?? Number.POSITIVE_INFINITY)
-    const target = atLeast === undefined && atMost === undefined ? '' : `, target ${atLeast === undefined ? `at most ${atMost}x` : `at least ${atLeast}x`}: ${fine ? 'met' : 'MISSED'}`
+    const target =
+      atLeast === undefined && atMost === undefined
+        ? ''
+        : `, target ${atLeast === undefined ? `at most ${atMost}x` : `at least ${atLeast}x`}: ${fine ? 'met' : 'MISSED'}`
     console.log(`  ${ours} / ${theirs}: ${ratio.toFixed(2)}x${target}`)
     met &&= fine
   }
@@ -63,7 +66,11 @@ export function median(values: readonly number[]): number {
 }
 
 /** Calls `work` `times` times with `callers` under way at once. Answers how many a second. */
-export async function rate(times: number, callers: number, work: (index: number) => Promise<unknown>): Promise<number> {
+export async function rate(
+  times: number,
+  callers: number,
+  work: (index: number) => Promise<unknown>,
+): Promise<number> {
   let next = 0
   const started = performance.now()
   await Promise.all(

@@ -1,7 +1,7 @@
 /** The platform that a benchmark measures: as an app would configure it, but for the tasks. */
 import { Platform, type PlatformOptions } from '../../src/platform.ts'
-import { createTenant } from '../../src/tenants/create.ts'
 import { provideDispatcher } from '../../src/task/dispatcher.ts'
+import { createTenant } from '../../src/tenants/create.ts'
 
 export function makePlatform(options: PlatformOptions): Platform {
   const platform = new Platform({ logLevel: 'error', ...options })

@@ -25,7 +25,10 @@ export const statement: Benchmark = {
       sides: {
         'withTenant + sql': () =>
           rate(statements, callers, (index) =>
-            database.withTenant(tenantOf(index).slug, () => database.sql`SELECT status FROM orders WHERE id = ${'order_1'}`),
+            database.withTenant(
+              tenantOf(index).slug,
+              () => database.sql`SELECT status FROM orders WHERE id = ${'order_1'}`,
+            ),
           ),
         'BEGIN, 2 x SET LOCAL, statement, COMMIT': () =>
           rate(statements, callers, async (index) => {
@@ -39,7 +42,9 @@ export const statement: Benchmark = {
           }),
         'the bare statement': () =>
           rate(statements, callers, (index) =>
-            pool.query(`SELECT status FROM ${quoteIdentifier(tenantOf(index).schema)}.orders WHERE id = $1`, ['order_1']),
+            pool.query(`SELECT status FROM ${quoteIdentifier(tenantOf(index).schema)}.orders WHERE id = $1`, [
+              'order_1',
+            ]),
           ),
       },
       async close() {

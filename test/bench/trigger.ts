@@ -8,7 +8,11 @@ import { makePlatform, makeTenants } from './platform.ts'
 const runs = 5_000
 const callers = 32
 
-const task = defineTask({ id: 'bench/trigger', payload: tenantPayload({ orderId: z.string() }), async run() {} })
+const task = defineTask({
+  id: 'bench/trigger',
+  payload: tenantPayload({ orderId: z.string() }),
+  async run() {},
+})
 
 export const trigger: Benchmark = {
   name: 'trigger',

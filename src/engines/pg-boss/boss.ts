@@ -73,7 +73,9 @@ export class Boss {
    * one tenant (tenant-work.ts). Without it those would read the whole backlog.
    */
   async #ensureTenantIndex(): Promise<void> {
-    const { rows } = await this.#database.query("SELECT 1 FROM pg_class WHERE oid = to_regclass('pgboss.cgk_job_tenant')")
+    const { rows } = await this.#database.query(
+      "SELECT 1 FROM pg_class WHERE oid = to_regclass('pgboss.cgk_job_tenant')",
+    )
     if (rows.length > 0) return
     await this.#database.script(`
       CREATE INDEX IF NOT EXISTS cgk_job_tenant ON pgboss.job_common (name, group_id, priority DESC, created_on, start_after)

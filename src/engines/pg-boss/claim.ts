@@ -113,7 +113,12 @@ export async function claim(
 }
 
 /** One flight: the lock, then the claim with a snapshot taken after it, then the commit that lets the next one in. */
-async function claimLimited(database: Database, taskId: string, limit: number, perTenant: number): Promise<ClaimRow[]> {
+async function claimLimited(
+  database: Database,
+  taskId: string,
+  limit: number,
+  perTenant: number,
+): Promise<ClaimRow[]> {
   const client = await database.pool.connect()
   const [begun, locked, claimed, committed] = await Promise.allSettled([
     client.query('BEGIN'),

@@ -7,7 +7,7 @@ import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import type { RunHandle, RunRequest } from '../../task/run.ts'
 import type { Boss } from './boss.ts'
-import { type KeyClaim, claimKeys } from './idempotency.ts'
+import { claimKeys, type KeyClaim } from './idempotency.ts'
 import { toJob } from './job.ts'
 
 interface Waiting {
@@ -42,7 +42,8 @@ export class Enqueuer {
 
   /** With the caller's transaction: no sharing, no retry; it commits or not as a whole. */
   async enqueueIn(transaction: Transaction, requests: readonly RunRequest[]): Promise<RunHandle[]> {
-    for (const taskId of new Set(requests.map((request) => request.taskId))) await this.#boss.ensureQueue(taskId)
+    for (const taskId of new Set(requests.map((request) => request.taskId)))
+      await this.#boss.ensureQueue(taskId)
     const execute = (text: string, values: readonly unknown[] = []) =>
       transaction.executeAsPlatform<Record<string, unknown>>(text, values)
     return await this.#insert(requests, execute)
@@ -117,9 +118,12 @@ export class Enqueuer {
   }
 
   async #writeOnce(requests: readonly RunRequest[]): Promise<RunHandle[]> {
-    const oneStatement = requests.every(({ taskId, idempotency }) => taskId === requests[0]!.taskId && !idempotency)
+    const oneStatement = requests.every(
+      ({ taskId, idempotency }) => taskId === requests[0]!.taskId && !idempotency,
+    )
     if (oneStatement) return await this.#insert(requests, null)
-    for (const taskId of new Set(requests.map((request) => request.taskId))) await this.#boss.ensureQueue(taskId)
+    for (const taskId of new Set(requests.map((request) => request.taskId)))
+      await this.#boss.ensureQueue(taskId)
     const client = await this.#database.pool.connect()
     let broken = true
     try {
@@ -152,7 +156,9 @@ export class Enqueuer {
       await this.#boss.insert(
         taskId,
         jobs,
-        execute ? { executeSql: async (text, values) => ({ rows: (await execute(text, values)).rows }) } : undefined,
+        execute
+          ? { executeSql: async (text, values) => ({ rows: (await execute(text, values)).rows }) }
+          : undefined,
       )
     }
     return requests.map((request) => ({ id: claims.get(request)?.runId ?? request.id }))
@@ -169,5 +175,7 @@ function isConnectionFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   if (/^(08|57P0[123])/.test(code) || /^E[A-Z]+$/.test(code)) return true
-  return /^Connection terminated|Client has encountered a connection error|Client was closed/.test(error.message)
+  return /^Connection terminated|Client has encountered a connection error|Client was closed/.test(
+    error.message,
+  )
 }

@@ -55,7 +55,9 @@ export class Flights {
     if (flights.length === 0) return
     const ours = await beat(queue, flights.map(claimOf))
     // What was settled while the heartbeat travelled is not lost.
-    const gone = flights.filter((flight) => !ours.has(flight.claim.id) && this.#flights.get(flight.claim.id) === flight)
+    const gone = flights.filter(
+      (flight) => !ours.has(flight.claim.id) && this.#flights.get(flight.claim.id) === flight,
+    )
     if (gone.length === 0) return
     const cancelled = await cancelledAmong(queue, gone.map(claimOf))
     for (const { claim, abort } of gone) {

@@ -37,7 +37,10 @@ const claimSql = `
     )
   RETURNING held.tenant_id, held.task_id, encode(held.key_hash, 'hex') AS key_hash, held.run_id`
 
-export async function claimKeys(requests: readonly RunRequest[], execute: Execute): Promise<Map<RunRequest, KeyClaim>> {
+export async function claimKeys(
+  requests: readonly RunRequest[],
+  execute: Execute,
+): Promise<Map<RunRequest, KeyClaim>> {
   // Sorted, so that two processes that claim the same keys lock them in the same order; one row per key.
   const byKey = Map.groupBy(requests, keyOf)
   const firsts = [...byKey.keys()].sort().map((key) => byKey.get(key)![0]!)
@@ -49,7 +52,7 @@ export async function claimKeys(requests: readonly RunRequest[], execute: Execut
     firsts.map((request) => request.idempotency!.ttlMs),
   ])
   const claimed = new Map(
-    rows.map((row) => [`${row['tenant_id']}\n${row['task_id']}\n${row['key_hash']}`, String(row['run_id'])]),
+    rows.map((row) => [`${row.tenant_id}\n${row.task_id}\n${row.key_hash}`, String(row.run_id)]),
   )
   return new Map(
     requests.map((request) => {

@@ -96,7 +96,7 @@ function readState(row: JobRow): RunState {
     case 'active':
       return 'running'
     case 'cancelled':
-      return isObject(row.output) && row.output['expired'] === true ? 'expired' : 'cancelled'
+      return isObject(row.output) && row.output.expired === true ? 'expired' : 'cancelled'
     default:
       return row.state
   }
@@ -107,8 +107,8 @@ function readError(output: JsonValue): RunError | null {
   if (!isObject(output)) return null
   const { error, value } = output
   if (isObject(error)) return error as unknown as RunError
-  if (isObject(value) && typeof value['message'] === 'string') {
-    return { name: 'Error', code: null, message: value['message'], stack: null }
+  if (isObject(value) && typeof value.message === 'string') {
+    return { name: 'Error', code: null, message: value.message, stack: null }
   }
   return null
 }

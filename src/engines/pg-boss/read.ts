@@ -3,7 +3,7 @@ import type { Database } from '../../db/database.ts'
 import { InvalidRunFilterError } from '../../errors.ts'
 import type { Attempt, Run, RunState } from '../../task/run.ts'
 import type { RunFilter, RunPage } from '../engine.ts'
-import { type JobRow, heldUntil, runColumns, toRun } from './job.ts'
+import { heldUntil, type JobRow, runColumns, toRun } from './job.ts'
 
 /** A job's key is (name, id) and a caller knows the id alone: one probe per task. Index: the primary key. */
 const byIdSql = `
@@ -50,11 +50,14 @@ export async function listRuns(database: Database, filter: RunFilter): Promise<R
   const conditions = ['name = queue.name', 'group_id IS NOT NULL']
   if (filter.tenantId !== undefined) conditions.push(`group_id = ${bind(filter.tenantId)}`)
   if (filter.tag !== undefined) conditions.push(`data->'tags' ? ${bind(filter.tag)}`)
-  if (filter.states) conditions.push(`(${filter.states.map((state) => `(${stateConditions[state]})`).join(' OR ')})`)
+  if (filter.states)
+    conditions.push(`(${filter.states.map((state) => `(${stateConditions[state]})`).join(' OR ')})`)
   if (filter.after !== undefined) {
     const [createdOn, id] = readCursor(filter.after)
     const at = bind(createdOn)
-    conditions.push(`created_on <= ${at}::timestamptz AND (created_on, id) < (${at}::timestamptz, ${bind(id)}::uuid)`)
+    conditions.push(
+      `created_on <= ${at}::timestamptz AND (created_on, id) < (${at}::timestamptz, ${bind(id)}::uuid)`,
+    )
   }
   const queues = filter.taskId === undefined ? 'true' : `queue.name = ${bind(filter.taskId)}`
   const limit = bind(filter.limit + 1)

@@ -102,13 +102,23 @@ export function toSettlement(claim: Claim, outcome: Exclude<Outcome, { kind: 'ab
     case 'completed':
       return { claim, kind: 'completed', delayMs: 0, output: JSON.stringify(outcome.output) }
     case 'retry':
-      return { claim, kind: 'retry', delayMs: outcome.delayMs, output: JSON.stringify({ error: outcome.error }) }
+      return {
+        claim,
+        kind: 'retry',
+        delayMs: outcome.delayMs,
+        output: JSON.stringify({ error: outcome.error }),
+      }
     case 'failed':
       return { claim, kind: 'failed', delayMs: 0, output: JSON.stringify({ error: outcome.error }) }
     case 'cancelled':
       return { claim, kind: 'cancelled', delayMs: 0, output: 'null' }
     case 'postponed':
-      return { claim, kind: 'postponed', delayMs: outcome.delayMs, output: JSON.stringify({ error: outcome.reason }) }
+      return {
+        claim,
+        kind: 'postponed',
+        delayMs: outcome.delayMs,
+        output: JSON.stringify({ error: outcome.reason }),
+      }
     case 'held':
       return { claim, kind: 'held', delayMs: 0, output: JSON.stringify({ error: outcome.reason }) }
   }

@@ -94,9 +94,17 @@ export class Settler {
     }
     // Alone and still refused: its output or error is what Postgres will not take. The outcome itself stands.
     const [only] = batch
-    this.#logger.error({ err: error, run: only!.claim.id }, 'Postgres refused an output; it is settled without')
+    this.#logger.error(
+      { err: error, run: only!.claim.id },
+      'Postgres refused an output; it is settled without',
+    )
     const bare = JSON.stringify({
-      error: { name: 'UnstorableResult', code: null, message: 'Postgres refused the result of this run.', stack: null },
+      error: {
+        name: 'UnstorableResult',
+        code: null,
+        message: 'Postgres refused the result of this run.',
+        stack: null,
+      },
     })
     return await settle(this.#queue, [{ ...only!, output: bare }], this.#worker)
   }

@@ -9,14 +9,14 @@ import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
-import type { WorkOptions, Worker } from '../engine.ts'
+import type { Worker, WorkOptions } from '../engine.ts'
 import type { Boss } from './boss.ts'
 import { claim } from './claim.ts'
 import { findDue } from './due.ts'
 import { type Flight, Flights } from './flights.ts'
 import { recoverLost } from './heartbeat.ts'
 import { Pace } from './pace.ts'
-import { type Settlement, expired, handedBack, toSettlement } from './settle.ts'
+import { expired, handedBack, type Settlement, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
 import { Ticker } from './ticker.ts'
 
@@ -77,7 +77,9 @@ export class PgBossWorker implements Worker {
       onSettled: (settlement, ours) => this.#settled(settlement, ours),
     })
     const ticker = (what: string, everyMs: number, tick: () => Promise<number | undefined> | Promise<void>) =>
-      new Ticker(tick, everyMs, (error) => this.#logger.warn({ err: error }, `${what} failed; it is tried again`))
+      new Ticker(tick, everyMs, (error) =>
+        this.#logger.warn({ err: error }, `${what} failed; it is tried again`),
+      )
     this.#poller = ticker('Looking for due runs', pollMs.deaf, () => this.#poll())
     this.#tickers = [
       this.#poller,
@@ -200,7 +202,14 @@ export class PgBossWorker implements Worker {
     if (flight && ours) {
       const durationMs = performance.now() - flight.startedAt
       const { id: runId, taskId, tenantId } = one
-      this.#options.onSettled?.({ runId, taskId, tenantId, attempt: one.retryCount + 1, outcome: kind, durationMs })
+      this.#options.onSettled?.({
+        runId,
+        taskId,
+        tenantId,
+        attempt: one.retryCount + 1,
+        outcome: kind,
+        durationMs,
+      })
     }
     this.#flights.remove(one.id)
     if (kind === 'retry' || kind === 'postponed') this.#poller.soon(delayMs)
