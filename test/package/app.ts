@@ -70,7 +70,7 @@ export function appFiles(tarball: string, zodVersion: string): Record<string, st
       console.log(JSON.stringify([typeof client.tasks.trigger, typeof testing.createTestPlatform]))
     `,
 
-    // A comment "wrong" marks a line that must not compile.
+    // A comment "wrong" marks a line that must not compile, and names the error.
     'mistakes.ts': `
       import { defineTask, tasks, tenantPayload } from '@cgk-platform/jobs'
       import { tasks as clientTasks } from '@cgk-platform/jobs/client'
@@ -78,21 +78,21 @@ export function appFiles(tarball: string, zodVersion: string): Record<string, st
       import { sendGreeting } from './tasks/greetings/send.ts'
 
       await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', times: 2 })
-      await tasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong
-      await clientTasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong
-      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 5 }) // wrong
-      await tasks.trigger('greetings/send', { tenantId: 'acme' }) // wrong
-      await tasks.trigger('greetings/send', { name: 'Ada' }) // wrong
-      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', nmae: 'Ada' }) // wrong
+      await tasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong TS2345
+      await clientTasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong TS2345
+      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 5 }) // wrong TS2322
+      await tasks.trigger('greetings/send', { tenantId: 'acme' }) // wrong TS2345
+      await tasks.trigger('greetings/send', { name: 'Ada' }) // wrong TS2345
+      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', nmae: 'Ada' }) // wrong TS2353
       await sendGreeting.trigger({ tenantId: 'acme', name: 'Ada' })
-      await sendGreeting.trigger({ tenantId: 'acme', name: null }) // wrong
+      await sendGreeting.trigger({ tenantId: 'acme', name: null }) // wrong TS2322
       const result = await sendGreeting.triggerAndWait({ tenantId: 'acme', name: 'Ada' })
-      const greeting: number = result.state === 'completed' ? result.output.greeting : 0 // wrong
+      const greeting: number = result.ok ? result.output.greeting : 0 // wrong TS2322
 
       defineTask({ id: 'a/b', payload: z.object({ tenantId: z.string() }), run: () => greeting })
-      defineTask({ id: 'a/c', payload: z.object({ name: z.string() }), run: () => {} }) // wrong
-      defineTask({ id: 'a/d', payload: tenantPayload({}), run: ({ name }) => name }) // wrong
-      defineTask({ id: 'a/e', payload: tenantPayload({}), run: (_, { clients }) => clients.stripe }) // wrong
+      defineTask({ id: 'a/c', payload: z.object({ name: z.string() }), run: () => {} }) // wrong TS2375
+      defineTask({ id: 'a/d', payload: tenantPayload({}), run: ({ name }) => name }) // wrong TS2339
+      defineTask({ id: 'a/e', payload: tenantPayload({}), run: (_, { clients }) => clients.stripe }) // wrong TS2339
     `,
   }
 }
