@@ -70,7 +70,7 @@ export function appFiles(tarball: string, zodVersion: string): Record<string, st
       console.log(JSON.stringify([typeof client.tasks.trigger, typeof testing.createTestPlatform]))
     `,
 
-    // A comment "wrong" marks a line that must not compile, and names the error.
+    // A comment "wrong" marks a line that must not compile, followed by a part of what is said about it.
     'mistakes.ts': `
       import { defineTask, tasks, tenantPayload } from '@cgk-platform/jobs'
       import { tasks as clientTasks } from '@cgk-platform/jobs/client'
@@ -78,21 +78,20 @@ export function appFiles(tarball: string, zodVersion: string): Record<string, st
       import { sendGreeting } from './tasks/greetings/send.ts'
 
       await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', times: 2 })
-      await tasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong TS2345
-      await clientTasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong TS2345
-      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 5 }) // wrong TS2322
-      await tasks.trigger('greetings/send', { tenantId: 'acme' }) // wrong TS2345
-      await tasks.trigger('greetings/send', { name: 'Ada' }) // wrong TS2345
-      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', nmae: 'Ada' }) // wrong TS2353
+      await tasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong: "typo"
+      await clientTasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong: "typo"
+      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 5 }) // wrong: Type 'number'
+      await tasks.trigger('greetings/send', { tenantId: 'acme' }) // wrong: Property 'name' is missing
+      await tasks.trigger('greetings/send', { name: 'Ada' }) // wrong: Property 'tenantId' is missing
+      await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', nmae: 'Ada' }) // wrong: 'nmae' does not exist
       await sendGreeting.trigger({ tenantId: 'acme', name: 'Ada' })
-      await sendGreeting.trigger({ tenantId: 'acme', name: null }) // wrong TS2322
+      await sendGreeting.trigger({ tenantId: 'acme', name: null }) // wrong: Type 'null'
       const result = await sendGreeting.triggerAndWait({ tenantId: 'acme', name: 'Ada' })
-      const greeting: number = result.ok ? result.output.greeting : 0 // wrong TS2322
+      const greeting: number = result.ok ? result.output.greeting : 0 // wrong: 'string | 0'
 
       defineTask({ id: 'a/b', payload: z.object({ tenantId: z.string() }), run: () => greeting })
-      defineTask({ id: 'a/c', payload: z.object({ name: z.string() }), run: () => {} }) // wrong TS2375
-      defineTask({ id: 'a/d', payload: tenantPayload({}), run: ({ name }) => name }) // wrong TS2339
-      defineTask({ id: 'a/e', payload: tenantPayload({}), run: (_, { clients }) => clients.stripe }) // wrong TS2339
+      defineTask({ id: 'a/c', payload: z.object({ name: z.string() }), run: () => {} }) // wrong: must require tenantId
+      defineTask({ id: 'a/d', payload: tenantPayload({}), run: ({ name }) => name }) // wrong: 'name' does not exist
     `,
   }
 }

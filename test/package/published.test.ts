@@ -92,16 +92,19 @@ test(
   () => {
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     const { stdout } = tryRun(app, process.execPath, tsc, '--pretty', 'false')
-    const found = stdout.matchAll(/^(\S+)\((\d+),\d+\): error (TS\d+)/gm)
-    const errors = [...found].map(([, file, line, code]) => `${file}:${line} ${code}`)
+    const errors = stdout.split(/\n(?=\S)/).filter((text) => text.includes(': error TS'))
 
     const mistakes = readFileSync(join(app, 'mistakes.ts'), 'utf8').split('\n')
-    const expected = mistakes.flatMap((text, index) => {
-      const code = /\/\/ wrong (TS\d+)$/.exec(text)?.[1]
-      return code ? [`mistakes.ts:${index + 1} ${code}`] : []
+    const expected = mistakes.flatMap((line, index) => {
+      const said = /\/\/ wrong: (.+)$/.exec(line)?.[1]
+      return said ? [{ place: `mistakes.ts(${index + 1},`, said }] : []
     })
     expect(expected.length).toBeGreaterThan(5)
-    expect(errors, stdout).toEqual(expected)
+    expect(errors.length, stdout).toBe(expected.length)
+    for (const [index, { place, said }] of expected.entries()) {
+      expect(errors[index]).toContain(place)
+      expect(errors[index]).toContain(said)
+    }
   },
   generous,
 )
