@@ -12,7 +12,7 @@ export interface DrainOptions {
   only?: readonly (AnyTask | string)[]
   /** Runs in flight at once; 10 by default. */
   concurrency?: number
-  /** How long it may take, in real time; '30s' by default. */
+  /** How long it may take, in real time; '10s' by default. */
   timeout?: Duration
 }
 
@@ -24,7 +24,7 @@ const pauseMs = 5
 export async function drain(
   platform: Platform,
   control: EngineControl,
-  { only, concurrency = 10, timeout = '30s' }: DrainOptions,
+  { only, concurrency = 10, timeout = '10s' }: DrainOptions,
 ): Promise<Drained> {
   const timeoutMs = parseDuration(timeout, 1)
   if (timeoutMs === null) throw new TypeError("timeout must be a duration like '30s'.")

@@ -26,11 +26,7 @@ export async function assertEnqueued(engine: Engine, taskId: string, expected: E
 export async function refuteEnqueued(engine: Engine, taskId: string, expected: ExpectedRun): Promise<void> {
   const open = await openRuns(engine)
   if (!open.some((run) => fits(run, taskId, expected))) return
-  throw failure(
-    `A run of ${describe(taskId, expected)} is enqueued, but none should be.`,
-    open,
-    refuteEnqueued,
-  )
+  throw failure(`A run of ${describe(taskId, expected)} is enqueued, but none should be.`, open)
 }
 
 async function openRuns(engine: Engine): Promise<Run[]> {

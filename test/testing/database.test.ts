@@ -5,16 +5,18 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
+import { readTestConfig } from '../../src/config.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
 import { DatabaseSetupError } from '../../src/errors.ts'
-import { createTestDatabase, testServerUrl } from '../../src/testing/database.ts'
+import { createTestDatabase } from '../../src/testing/database.ts'
 
 test('the worker inherits the server of the run, and a test database is made on it', async () => {
-  expect(testServerUrl()).toBeDefined()
+  const { serverUrl } = readTestConfig()
+  expect(serverUrl).toBeDefined()
   const [one, two] = await Promise.all([createTestDatabase(), createTestDatabase()])
   onTestFinished(() => Promise.all([one.drop(), two.drop()]).then(() => {}))
 
-  expect(new URL(one.url).host).toBe(new URL(testServerUrl()!).host)
+  expect(new URL(one.url).host).toBe(new URL(serverUrl!).host)
   expect(one.name).not.toBe(two.name)
   expect(await query(one.url, 'SELECT current_database() AS name')).toEqual([{ name: one.name }])
   await query(one.url, 'CREATE TABLE t ()')

@@ -26,7 +26,8 @@ export interface InlineRun {
 export const heldUntil = Date.parse('9999-01-01T00:00:00Z')
 
 export function createRun(request: RunRequest, number: number, now: number): InlineRun {
-  const startAt = request.runAt?.getTime() ?? now + request.delayMs
+  // `runAt` was read off the clock on the wall, which a test's clock may be ahead of.
+  const startAt = now + (request.runAt ? request.runAt.getTime() - Date.now() : request.delayMs)
   return {
     request,
     number,

@@ -1,0 +1,26 @@
+/** What every engine does. Each implementation runs all of it, in a test file of its own. */
+import { cancelling } from './conformance/cancelling.ts'
+import { children } from './conformance/children.ts'
+import { failing } from './conformance/failing.ts'
+import { idempotency } from './conformance/idempotency.ts'
+import { onEngine } from './conformance/kit.ts'
+import { listing } from './conformance/listing.ts'
+import { running } from './conformance/running.ts'
+import { stopping } from './conformance/stopping.ts'
+import { tenants } from './conformance/tenants.ts'
+import { timing } from './conformance/timing.ts'
+import { transactions } from './conformance/transactions.ts'
+
+export function engineConformance(engine: 'inline' | 'pg-boss'): void {
+  onEngine(engine)
+  running()
+  failing()
+  cancelling()
+  idempotency()
+  timing()
+  children()
+  tenants()
+  transactions()
+  listing()
+  stopping()
+}

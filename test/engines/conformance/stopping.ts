@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest'
+import { runs } from '../../../src/default-platform.ts'
+import { WorkerStoppingError } from '../../../src/errors.ts'
+import { aborted, doing, gate, kit, plain, stateOf, work } from './kit.ts'
+
+export function stopping(): void {
+  describe('a stopping worker', () => {
+    test('takes nothing new and lets what runs finish', async () => {
+      const tenantId = await kit.tenant()
+      const [started, finish] = [gate(), gate()]
+      const running = await plain.trigger({
+        tenantId,
+        ...doing(async () => {
+          started.resolve()
+          await finish.promise
+          return 'finished'
+        }),
+      })
+      const worker = await work({ concurrency: 1 })
+      await started.promise
+      const waiting = await plain.trigger({ tenantId, ...doing(() => null) })
+      const stopped = worker.stop({ timeoutMs: 10_000 })
+      finish.resolve()
+      await stopped
+      expect(await runs.get(running.id)).toMatchObject({ state: 'completed', output: 'finished' })
+      expect(await stateOf(waiting)).toBe('queued')
+    })
+
+    test('hands back what is left at its deadline; no attempt is spent', async () => {
+      const tenantId = await kit.tenant()
+      const started = gate()
+      const reasons: unknown[] = []
+      const { id } = await plain.trigger({
+        tenantId,
+        ...doing(async ({ signal, attempt }) => {
+          if (reasons.length > 0) return `attempt ${attempt}`
+          started.resolve()
+          reasons.push(await aborted(signal))
+          throw signal.reason
+        }),
+      })
+      const worker = await work()
+      await started.promise
+      await worker.stop({ timeoutMs: 20 })
+      expect(reasons).toEqual([expect.any(WorkerStoppingError)])
+      expect(await runs.get(id)).toMatchObject({ state: 'queued', attempt: 0, attempts: [] })
+
+      await kit.drain()
+      expect(await runs.get(id)).toMatchObject({ state: 'completed', output: 'attempt 1', attempt: 1 })
+    })
+
+    test('may be stopped twice, and with nothing to do', async () => {
+      const worker = await work()
+      await Promise.all([worker.stop(), worker.stop()])
+    })
+  })
+}
