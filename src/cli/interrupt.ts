@@ -64,10 +64,8 @@ export function usesEmbedded(dataDir: string): void {
 export function leaveAtOnce(exitCode: number): never {
   if (embeddedFolder !== undefined) {
     const script = new URL(`./stop-abandoned${extname(import.meta.url)}`, import.meta.url)
-    spawn(process.execPath, [fileURLToPath(script), embeddedFolder], {
-      detached: true,
-      stdio: 'ignore',
-    }).unref()
+    const args = [fileURLToPath(script), embeddedFolder, String(process.pid)]
+    spawn(process.execPath, args, { detached: true, stdio: 'ignore' }).unref()
   }
   process.exit(exitCode)
 }

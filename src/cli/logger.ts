@@ -8,14 +8,10 @@ export function createLogger(level: string): Logger {
 }
 
 /** pino would write every field, and a Postgres error has the whole client, its cancel key included, and rows in `detail`. */
-function errorFields(error: Error & { code?: unknown }): {
-  type: string
-  code: unknown
-  message: string
-  stack: string
-} {
+function errorFields(error: unknown) {
+  if (!(error instanceof Error)) return error
   const { type, message, stack } = pino.stdSerializers.err(error)
-  return { type, code: error.code, message, stack }
+  return { type, code: (error as NodeJS.ErrnoException).code, message, stack }
 }
 
 const terminal: DestinationStream = {

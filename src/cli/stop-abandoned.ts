@@ -5,19 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startEmbeddedPostgres } from '../db/embedded/index.ts'
 
-const [, , dataDir] = process.argv
-const leaving = process.ppid
+const [dataDir, leaving] = process.argv.slice(2)
 if (dataDir) {
-  while (process.ppid === leaving && isLiving(leaving)) await sleep(10)
+  // A process whose parent has ended gets another one.
+  while (process.ppid === Number(leaving)) await sleep(10)
   const postgres = await startEmbeddedPostgres({ dataDir })
   await postgres.stop()
-}
-
-function isLiving(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -41,6 +41,6 @@ async function describe(platform: Platform, slug: string): Promise<string> {
     `This would delete tenant ${slug} for good:`,
     `  the schema ${schemaName(slug)} with ${plural(tables, 'table')} (${size}), and its role`,
     `  its runs and their history; ${open} of them ${open === 1 ? 'is' : 'are'} open`,
-    'Nothing was deleted. To do it, add --yes' + (open > 0 ? ' --force, and the open runs are lost.' : '.'),
+    `Nothing was deleted. To do it, add --yes${open > 0 ? ' --force, and the open runs are lost.' : '.'}`,
   ].join('\n')
 }

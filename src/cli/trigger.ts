@@ -51,16 +51,20 @@ export const trigger = new Command('trigger')
     })
   })
 
-/** V8's own message quotes the text, and a payload is nobody's business but the run's. */
 function parsePayload(taskId: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    const position = /at position (\d+)/.exec(String(error))?.[1]
-    const place = position === undefined ? '' : `: look at character ${Number(position) + 1}`
-    const message = `--payload is not JSON${place}. Quote it for the shell: --payload '{"tenantId":"..."}'`
+    const message = `--payload is not JSON${place(String(error))}. Quote it for the shell: --payload '{"tenantId":"..."}'`
     throw new InvalidPayloadError(taskId, [{ path: '', message }])
   }
+}
+
+/** V8's own message quotes the text, and a payload is nobody's business but the run's. */
+function place(message: string): string {
+  if (message.includes('Unexpected end')) return ': it ends too early'
+  const position = /at position (\d+)/.exec(message)?.[1]
+  return position === undefined ? '' : `: look at character ${Number(position) + 1}`
 }
 
 async function readTimeout(text: string): Promise<number> {

@@ -1,0 +1,79 @@
+/** The real `cgk`, as a process of its own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const bin = fileURLToPath(new URL('../../src/cli/cgk.ts', import.meta.url))
+
+/** The tasks of `test/cli/tasks`, for what the repo's own tasks do not do: wait, and fail. */
+export const fixtureTasks = fileURLToPath(new URL('tasks/index.ts', import.meta.url))
+
+export interface Ended {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+export interface Running {
+  child: ChildProcess
+  ended: Promise<Ended>
+  /** Answers when stdout and stderr together contain the text; fails when the process ends without it. */
+  says(text: string): Promise<void>
+}
+
+export type Environment = Record<string, string>
+
+const living = new Set<ChildProcess>()
+afterAll(() => {
+  for (const child of living) child.kill('SIGKILL') // Only a failed test leaves one.
+})
+
+export function startCgk(args: readonly string[], env: Environment): Running {
+  const child = spawn(process.execPath, [bin, ...args], {
+    cwd: root,
+    env: { ...withoutOurs(process.env), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  living.add(child)
+  const said = { stdout: '', stderr: '' }
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      said[stream] += text
+    })
+  }
+  const ended = once(child, 'close').then(([code]) => {
+    living.delete(child)
+    return { code: code as number | null, ...said }
+  })
+  const says = async (text: string) => {
+    const isSaid = () => (said.stdout + said.stderr).includes(text)
+    while (!isSaid()) {
+      await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended])
+      if (isSaid() || child.exitCode === null) continue
+      throw new Error(
+        `cgk ended with ${child.exitCode} and never said "${text}":\n${said.stdout}${said.stderr}`,
+      )
+    }
+  }
+  return { child, ended, says }
+}
+
+export async function cgk(args: readonly string[], env: Environment): Promise<Ended> {
+  return await startCgk(args, env).ended
+}
+
+/** What was printed with --json; anything else on stdout makes this throw. */
+export async function cgkJson<T>(args: readonly string[], env: Environment): Promise<T> {
+  const { stdout, stderr, code } = await cgk([...args, '--json'], env)
+  if (stdout === '') throw new Error(`cgk ${args.join(' ')} ended with ${code}: ${stderr}`)
+  return JSON.parse(stdout) as T
+}
+
+/** The settings of the machine that runs the tests are not those of the test. */
+function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^(DATABASE_|JOBS_|CGK_|NO_COLOR|FORCE_COLOR)/.test(name)),
+  )
+}

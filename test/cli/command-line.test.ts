@@ -1,0 +1,95 @@
+/** What all commands share: help, exit codes, an unusable database, what an old Node is told. */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { readable } from '../../src/cli/logger.ts'
+import { type Column, formatTable } from '../../src/cli/table.ts'
+import { cgk, startCgk } from './cgk.ts'
+
+const nowhere = { DATABASE_URL: 'postgres://jobs:hush@127.0.0.1:1/jobs' }
+
+test('help answers without a database; a mistyped command is told so', async () => {
+  const [help, one, unknown, option] = await Promise.all([
+    cgk(['--help'], nowhere),
+    cgk(['migrate', '--help'], nowhere),
+    cgk(['tenants:list'], nowhere),
+    cgk(['run:list', '--sate', 'failed'], nowhere),
+  ])
+  expect(help).toMatchObject({ code: 0, stderr: '' })
+  for (const name of ['dev', 'worker', 'trigger', 'run:list', 'tenant:delete', 'migrate:status']) {
+    expect(help.stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'))
+  }
+  expect(one).toMatchObject({ code: 0, stdout: expect.stringContaining('--public-only') })
+  expect(unknown).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('Did you mean tenant:list?'),
+  })
+  expect(option).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('Did you mean --state?'),
+  })
+})
+
+test('a database that cannot be reached is one sentence, without its password', async () => {
+  const all = await Promise.all([
+    cgk(['tenant:list', '--json'], nowhere),
+    cgk(['migrate:status'], nowhere),
+    cgk(['worker'], nowhere),
+  ])
+  for (const { code, stdout, stderr } of all) {
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(
+      /^cgk: The database cannot be used: connect ECONNREFUSED 127\.0\.0\.1:1\..*\(ECONNREFUSED\)\n$/,
+    )
+  }
+  const mistyped = await cgk(['run:list'], { DATABASE_URL: 'mysql://jobs:hush@127.0.0.1/jobs' })
+  expect(mistyped).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^cgk: .*DATABASE_URL.*\(CONFIG_INVALID\)\n$/),
+  })
+  expect(mistyped.stderr).not.toContain('hush')
+})
+
+test('a reader that goes away is no failure', async () => {
+  const help = startCgk(['--help'], nowhere)
+  help.child.stdout!.destroy()
+  expect(await help.ended).toMatchObject({ code: 0, stderr: '' })
+})
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+test('npx cgk works in the repo, with the Node of node_modules', async () => {
+  const { stdout } = await promisify(execFile)('npx', ['--offline', 'cgk', '--help'], {
+    cwd: root,
+    timeout: 20_000,
+  })
+  expect(stdout).toContain('Usage: cgk')
+})
+
+test('a table fits the terminal: what may be cut is cut, ids never are, and nothing drives the terminal', () => {
+  const rows = [{ id: 'a'.repeat(20), text: `${'word '.repeat(10)}\u001b[31mred\nnext line` }]
+  const columns: Column<{ id: string; text: string }>[] = [
+    { title: 'id', value: ({ id }) => id },
+    { title: 'text', value: ({ text }) => text, mayCut: true },
+  ]
+  const [head, line] = formatTable(rows, columns, 40).split('\n')
+  expect(head).toBe(`id${' '.repeat(20)}text`)
+  expect(line).toBe(`${'a'.repeat(20)}  word word word wo…`)
+  expect(formatTable(rows, columns, 10).split('\n')[1]).toBe(`${'a'.repeat(20)}  word wo…`)
+  expect(formatTable(rows, columns, 500).split('\n')[1]).toMatch(/word red next line$/)
+})
+
+test('at a terminal a log line is for people', () => {
+  const line = readable({
+    level: 40,
+    time: 0,
+    msg: 'Slow',
+    tenant: 'acme',
+    ms: 5,
+    err: { stack: 'Error: x\n    at y' },
+  })
+  expect(line).toMatch(/^\d\d:\d\d:\d\d warn {2}Slow {2}tenant=acme {2}ms=5\nError: x\n {4}at y$/)
+})
