@@ -47,6 +47,15 @@ export function storableOutput(output: unknown): JsonValue {
 }
 
 export function storableError(thrown: unknown): RunError {
+  try {
+    return readError(thrown)
+  } catch {
+    // A getter of the thrown value threw in its turn, or a proxy was revoked.
+    return { name: 'ThrownValue', code: null, message: 'A value that cannot be read.', stack: null }
+  }
+}
+
+function readError(thrown: unknown): RunError {
   if (thrown instanceof Error) {
     return {
       name: cleanText(String(thrown.name), 200),

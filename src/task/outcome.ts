@@ -42,11 +42,12 @@ export function completed(output: unknown): Outcome {
 }
 
 export function readOutcome(
-  thrown: unknown,
+  value: unknown,
   signal: AbortSignal,
   attempt: { attempt: number; maxAttempts: number },
   rule: RetryRule,
 ): Outcome {
+  const thrown = legible(value)
   // When the signal aborted, its reason is the cause and whatever `run` threw is the echo.
   const cause: unknown = signal.aborted ? signal.reason : thrown
   if (cause instanceof RunLostError) return { kind: 'abandoned' }
@@ -58,6 +59,16 @@ export function readOutcome(
   if (thrown instanceof TenantSuspendedError) return { kind: 'held', reason: withoutStack(thrown) }
   if (isFinalError(thrown)) return { kind: 'failed', error: storableError(thrown) }
   return retryOrFail(thrown, attempt, rule)
+}
+
+/** `instanceof` asks a proxy for its prototype, and a revoked one throws. */
+function legible(thrown: unknown): unknown {
+  try {
+    Reflect.getPrototypeOf(Object(thrown))
+    return thrown
+  } catch {
+    return new Error('The task threw a value that cannot be read.')
+  }
 }
 
 function isFinalError(thrown: unknown): boolean {
