@@ -163,7 +163,7 @@ function environment(): NodeJS.ProcessEnv {
   const ours =
     /^(npm_(package|lifecycle|config_local_prefix)|INIT_CWD|NODE_(ENV|OPTIONS|PATH)|VITEST|CGK_|JOBS_|DATABASE_)/
   const kept = Object.entries(process.env).filter(([name]) => !ours.test(name))
-  const path = (process.env['PATH'] ?? '').split(delimiter).filter((entry) => !entry.includes('node_modules'))
+  const path = (process.env.PATH ?? '').split(delimiter).filter((entry) => !entry.includes('node_modules'))
   return {
     ...Object.fromEntries(kept),
     PATH: [dirname(process.execPath), ...path].join(delimiter),
