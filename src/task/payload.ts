@@ -37,9 +37,9 @@ export function strictPayload<Schema extends PayloadSchema>(taskId: string, sche
   if (!(field instanceof z.ZodType)) {
     throw new InvalidTaskError(`The payload of ${taskId} has no tenantId: tenantPayload({ ... }) adds it.`)
   }
-  if (field.safeParse(undefined).success || field.safeParse(null).success) {
+  if ([undefined, null, 1].some((none) => field.safeParse(none).success)) {
     throw new InvalidTaskError(
-      `The payload of ${taskId} must require tenantId; it accepts an object without.`,
+      `The payload of ${taskId} must require tenantId, a text; it accepts an object without.`,
     )
   }
   return schema.strict() as unknown as Schema
