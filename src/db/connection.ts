@@ -7,8 +7,8 @@
 import pg from 'pg'
 import { UnknownTenantError } from '../errors.ts'
 import type { TenantIdentity } from './scope.ts'
+import { sendScoped } from './scoped-query.ts'
 import { quoteIdentifier, type SqlResult } from './statement.ts'
-import { sendTenantQuery } from './tenant-query.ts'
 
 export interface PreparedText {
   readonly text: string
@@ -46,7 +46,8 @@ export async function sendAsTenant<Row>(
   statement: PreparedText,
 ): Promise<SqlResult<Row>> {
   try {
-    return await sendTenantQuery<Row>(client, tenant, searchPath(tenant), statement)
+    const settings = ['role', tenant.role, 'search_path', searchPath(tenant)] as const
+    return await sendScoped<Row>(client, settings, statement)
   } catch (error) {
     throw explainEntry(error, tenant)
   }

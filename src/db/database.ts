@@ -8,6 +8,7 @@ import pg from 'pg'
 import { CrossTenantTransactionError, DatabaseSetupError, MissingTenantContextError } from '../errors.ts'
 import { giveBack, type PreparedText, send, sendAsTenant } from './connection.ts'
 import { enterScope, liveScope, type Scope, type TenantIdentity } from './scope.ts'
+import { type Settings, sendScoped } from './scoped-query.ts'
 import { createSqlTag, refuseForbidden, type SqlResult, type SqlTag, type Statement } from './statement.ts'
 import { cancelOnAbort, Transaction } from './transaction.ts'
 
@@ -96,6 +97,20 @@ export class Database {
     const client = await this.#connect()
     try {
       return await send<Row>(client, { text, values })
+    } finally {
+      giveBack(client)
+    }
+  }
+
+  /** The same with planner switches, for a statement whose plan must not depend on statistics. */
+  async queryWith<Row>(
+    settings: Settings,
+    text: string,
+    values: readonly unknown[],
+  ): Promise<SqlResult<Row>> {
+    const client = await this.#connect()
+    try {
+      return await sendScoped<Row>(client, settings, { text, values })
     } finally {
       giveBack(client)
     }

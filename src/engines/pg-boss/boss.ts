@@ -70,7 +70,8 @@ export class Boss {
 
   /**
    * A tenant's waiting runs of a task, in claiming order: for per-tenant limits (claim.ts) and for everything done to
-   * one tenant (tenant-work.ts). Without it those would read the whole backlog.
+   * one tenant (tenant-work.ts). Without it those would read the whole backlog. The last condition keeps the planner
+   * from using it for plain claims, which must be read in the order of job_i11.
    */
   async #ensureTenantIndex(): Promise<void> {
     const { rows } = await this.#database.query(
@@ -79,7 +80,7 @@ export class Boss {
     if (rows.length > 0) return
     await this.#database.script(`
       CREATE INDEX IF NOT EXISTS cgk_job_tenant ON pgboss.job_common (name, group_id, priority DESC, created_on, start_after)
-      WHERE state < 'active' AND NOT blocked`)
+      WHERE state < 'active' AND NOT blocked AND group_id IS NOT NULL`)
   }
 
   /** Makes the task's queue if it is not there. Asked on every trigger, answered from memory. */

@@ -21,7 +21,12 @@ export interface Settlement {
   output: string
 }
 
-/** Index: the primary key (name, id). */
+/**
+ * Index: the primary key (name, id). `state::text` and the switches leave the planner no other way: with old statistics
+ * it would read every running or every kept job instead.
+ */
+const byPrimaryKey = ['enable_hashjoin', 'off', 'enable_mergejoin', 'off'] as const
+
 const settleSql = `
   WITH answer AS (
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::text[], $6::float8[], $7::text[])
@@ -40,12 +45,12 @@ const settleSql = `
         WHEN answer.kind IN ('retry', 'postponed') THEN now() + answer.delay_ms * interval '1 millisecond'
         WHEN answer.kind = 'held' THEN '${heldUntil}'
         ELSE j.start_after END,
-      started_on = CASE WHEN answer.kind IN ('postponed', 'held') THEN NULL ELSE j.started_on END,
+      started_on = CASE WHEN answer.kind IN ('postponed', 'held', 'expired') THEN NULL ELSE j.started_on END,
       data = CASE WHEN answer.kind = 'postponed' THEN j.data - 'expiresAt' ELSE j.data END,
       deletion_seconds = CASE WHEN answer.kind = 'failed' THEN ${failedRetentionSeconds} ELSE j.deletion_seconds END
     FROM answer
     WHERE j.name = answer.name AND j.id = answer.id
-      AND j.state = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
+      AND j.state::text = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
     RETURNING j.id, j.name, j.group_id, j.retry_count, answer.started_on, answer.kind, answer.delay_ms, j.output
   ),
   attempts AS (
@@ -68,7 +73,7 @@ const completeSql = `
   UPDATE pgboss.job j SET state = 'completed', completed_on = now(), output = NULL
   FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[]) AS answer (name, id, retry_count, started_on)
   WHERE j.name = answer.name AND j.id = answer.id
-    AND j.state = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
+    AND j.state::text = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
   RETURNING j.id`
 
 /** The ids that were settled; the others were not ours any more. */
@@ -86,8 +91,8 @@ export async function settle(
   ]
   const plain = settlements.every(({ kind, output }) => kind === 'completed' && output === 'null')
   const { rows } = plain
-    ? await database.query<{ id: string }>(completeSql, fences)
-    : await database.query<{ id: string }>(settleSql, [
+    ? await database.queryWith<{ id: string }>(byPrimaryKey, completeSql, fences)
+    : await database.queryWith<{ id: string }>(byPrimaryKey, settleSql, [
         ...fences,
         settlements.map(({ kind }) => kind),
         settlements.map(({ delayMs }) => delayMs),

@@ -6,7 +6,8 @@ import { heldUntil } from './job.ts'
 
 const countOpenSql = `
   SELECT count(*)::int AS open FROM pgboss.queue AS queue CROSS JOIN LATERAL (
-    SELECT 1 FROM pgboss.job WHERE name = queue.name AND group_id = $1 AND state < 'active' AND NOT blocked
+    SELECT 1 FROM pgboss.job WHERE name = queue.name AND group_id = $1 AND group_id IS NOT NULL
+      AND state < 'active' AND NOT blocked
     UNION ALL
     SELECT 1 FROM pgboss.job WHERE name = queue.name AND group_id = $1 AND state = 'active'
   ) AS job`

@@ -1,17 +1,17 @@
 /**
- * A statement of a tenant and the entering of the tenant, as one message to Postgres.
+ * A statement with settings that hold for it alone, as one message to Postgres: the way into a tenant (role and
+ * search_path), or into a plan (the planner's switches).
  *
- * Two statements of the extended protocol with one Sync behind them are one implicit transaction: the first sets role
- * and search_path with transaction scope, the second is the tenant's, and the Sync commits both or neither. So it
- * costs one flight and one answer, nothing outlives it, and if the first fails Postgres skips the second. BEGIN and
- * COMMIT as statements of their own cost a third more.
+ * Two statements of the extended protocol with one Sync behind them are one implicit transaction: the first sets the
+ * settings with transaction scope, the second is the caller's, and the Sync commits both or neither. So it costs one
+ * flight and one answer, nothing outlives it, and if the first fails Postgres skips the second. BEGIN and COMMIT as
+ * statements of their own cost a third more.
  *
- * node-postgres has no call for it. Its Query sends itself in `prepare`; this one sends the entering in front. A test
+ * node-postgres has no call for it. Its Query sends itself in `prepare`; this one sends the settings in front. A test
  * holds the two to each other (test/db/statement.test.ts).
  */
 import pg from 'pg'
 import type { PreparedText } from './connection.ts'
-import type { TenantIdentity } from './scope.ts'
 import type { SqlResult } from './statement.ts'
 
 /** The part of node-postgres's wire connection that a query speaks to. */
@@ -30,38 +30,38 @@ type WireQuery = new (
 
 const Query = pg.Query as unknown as WireQuery
 
+/** Two settings: name, value, name, value. */
+export type Settings = readonly [string, string, string, string]
+
 /** Answers no row, so that no row description need be asked for. Evaluated left to right: neither is ever NULL. */
-const enterSql =
-  "SELECT 1 WHERE set_config('role', $1, true) IS NULL OR set_config('search_path', $2, true) IS NULL"
+const settingsSql = 'SELECT 1 WHERE set_config($1, $2, true) IS NULL OR set_config($3, $4, true) IS NULL'
 
-class TenantQuery extends Query {
-  readonly #enter: readonly string[]
+class ScopedQuery extends Query {
+  readonly #settings: Settings
 
-  constructor(statement: PreparedText, enter: readonly string[]) {
+  constructor(statement: PreparedText, settings: Settings) {
     super({ text: statement.text, values: statement.values, queryMode: 'extended' })
-    this.#enter = enter
+    this.#settings = settings
   }
 
   override prepare(connection: WireConnection): void {
-    connection.parse({ text: enterSql })
-    connection.bind({ values: this.#enter })
+    connection.parse({ text: settingsSql })
+    connection.bind({ values: this.#settings })
     connection.execute({})
     super.prepare(connection)
   }
 }
 
-/** `searchPath` is SQL text: its names are quoted already. */
-export function sendTenantQuery<Row>(
+export function sendScoped<Row>(
   client: pg.ClientBase,
-  tenant: TenantIdentity,
-  searchPath: string,
+  settings: Settings,
   statement: PreparedText,
 ): Promise<SqlResult<Row>> {
   return new Promise((resolve, reject) => {
-    const query = new TenantQuery(statement, [tenant.role, searchPath])
+    const query = new ScopedQuery(statement, settings)
     query.callback = (error, results) => {
       if (error) return reject(error)
-      // The entering's result comes first. An empty statement has none of its own.
+      // The settings' result comes first. An empty statement has none of its own.
       const answer = Array.isArray(results) ? results[1] : undefined
       resolve({ rows: (answer?.rows ?? []) as Row[], rowCount: answer?.rowCount ?? 0 })
     }
