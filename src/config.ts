@@ -97,7 +97,7 @@ export interface TestConfig {
 
 export function readTestConfig(env: NodeJS.ProcessEnv = process.env): TestConfig {
   return {
-    serverUrl: env['CGK_TEST_SERVER_URL'] || env['DATABASE_URL'] || undefined,
-    template: env['CGK_TEST_TEMPLATE'] || undefined,
+    serverUrl: env.CGK_TEST_SERVER_URL || env.DATABASE_URL || undefined,
+    template: env.CGK_TEST_TEMPLATE || undefined,
   }
 }
