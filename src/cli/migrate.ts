@@ -8,6 +8,7 @@ import type { Database } from '../db/database.ts'
 import type { TenantMigration } from '../db/migrations/tenants.ts'
 import { MigrationError } from '../errors.ts'
 import { atLeastOne } from './arguments.ts'
+import { stopAsked } from './interrupt.ts'
 import { durationText, plural } from './print.ts'
 import { startProgress } from './progress.ts'
 import { migrateQueueSchema, readQueueSchema } from './queue-schema.ts'
@@ -91,7 +92,10 @@ async function migrateTenants(
       jobs,
       dryRun,
       ...(tenant !== undefined && { only: [tenant] }),
-      onResult: (result) => progress.step(tenantLine(result, dryRun)),
+      onResult: (result) => {
+        // After Ctrl-C the connections are gone, and every tenant that is left would be said to have failed.
+        if (!stopAsked().aborted) progress.step(tenantLine(result, dryRun))
+      },
     })
     progress.stop()
     const changed = `${migrated} ${dryRun ? 'to migrate' : 'migrated'}`

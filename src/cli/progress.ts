@@ -23,6 +23,11 @@ export function startProgress(total: number, what: string): Progress {
       bars.log(`${line}\n`)
       bar.increment()
     },
-    stop: () => bars.stop(),
+    stop() {
+      if (!bars.isActive) return
+      // `log` keeps a line for the next frame, and `stop` draws none.
+      bars.update()
+      bars.stop()
+    },
   }
 }

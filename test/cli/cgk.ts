@@ -1,6 +1,7 @@
 /** The real `cgk`, as a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 
@@ -9,6 +10,8 @@ const bin = fileURLToPath(new URL('../../src/cli/cgk.ts', import.meta.url))
 
 /** The tasks of `test/cli/tasks`, for what the repo's own tasks do not do: wait, and fail. */
 export const fixtureTasks = fileURLToPath(new URL('tasks/index.ts', import.meta.url))
+
+const patienceMs = 20_000
 
 export interface Ended {
   code: number | null
@@ -19,16 +22,19 @@ export interface Ended {
 export interface Running {
   child: ChildProcess
   ended: Promise<Ended>
-  /** Answers when stdout and stderr together contain the text; fails when the process ends without it. */
+  /** Answers when stdout or stderr contains the text; fails when the process ends or is silent for long. */
   says(text: string): Promise<void>
 }
 
 export type Environment = Record<string, string>
 
 const living = new Set<ChildProcess>()
-afterAll(() => {
-  for (const child of living) child.kill('SIGKILL') // Only a failed test leaves one.
-})
+afterAll(killLeftovers)
+
+/** Only a failed test leaves any. */
+export function killLeftovers(): void {
+  for (const child of living) child.kill('SIGKILL')
+}
 
 export function startCgk(args: readonly string[], env: Environment): Running {
   const child = spawn(process.execPath, [bin, ...args], {
@@ -48,13 +54,12 @@ export function startCgk(args: readonly string[], env: Environment): Running {
     return { code: code as number | null, ...said }
   })
   const says = async (text: string) => {
-    const isSaid = () => (said.stdout + said.stderr).includes(text)
-    while (!isSaid()) {
-      await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended])
-      if (isSaid() || child.exitCode === null) continue
-      throw new Error(
-        `cgk ended with ${child.exitCode} and never said "${text}":\n${said.stdout}${said.stderr}`,
-      )
+    const limit = sleep(patienceMs, 'limit', { ref: false })
+    while (!(said.stdout + said.stderr).includes(text)) {
+      const next = await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended, limit])
+      if (next !== 'limit' && living.has(child)) continue
+      if ((said.stdout + said.stderr).includes(text)) return
+      throw new Error(`cgk ${args[0]} never said "${text}", but:\n${said.stdout}${said.stderr}`)
     }
   }
   return { child, ended, says }

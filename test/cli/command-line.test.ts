@@ -7,6 +7,7 @@ import { readable } from '../../src/cli/logger.ts'
 import { type Column, formatTable } from '../../src/cli/table.ts'
 import { cgk, startCgk } from './cgk.ts'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const nowhere = { DATABASE_URL: 'postgres://jobs:hush@127.0.0.1:1/jobs' }
 
 test('help answers without a database; a mistyped command is told so', async () => {
@@ -59,7 +60,21 @@ test('a reader that goes away is no failure', async () => {
   expect(await help.ended).toMatchObject({ code: 0, stderr: '' })
 })
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
+test('an old Node is told what to do, before anything it cannot read is loaded', async () => {
+  const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })`
+  const args = [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(pretend)}`,
+    'src/cli/cgk.ts',
+    'tenant:list',
+  ]
+  const refused = promisify(execFile)(process.execPath, args, { cwd: root })
+  await expect(refused).rejects.toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^cgk needs Node 22\.12 .*npx cgk/),
+  })
+})
 
 test('npx cgk works in the repo, with the Node of node_modules', async () => {
   const { stdout } = await promisify(execFile)('npx', ['--offline', 'cgk', '--help'], {

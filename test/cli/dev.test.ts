@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Folder, layout } from '../../src/db/embedded/folder.ts'
 import { findPostmaster } from '../../src/db/embedded/pid-file.ts'
 import { killPostmaster } from '../../src/db/embedded/postmaster.ts'
-import { cgk, cgkJson, type Environment, fixtureTasks, type Running, startCgk } from './cgk.ts'
+import { cgk, cgkJson, type Environment, fixtureTasks, killLeftovers, type Running, startCgk } from './cgk.ts'
 
 let folder: Folder
 let env: Environment
@@ -17,8 +17,10 @@ beforeAll(async () => {
   env = { JOBS_DATA_DIR: folder.path }
 })
 afterAll(async () => {
-  killPostmaster(folder) // Only a failed test leaves one.
-  await rm(folder.path, { recursive: true })
+  // Only a failed test leaves either; the users of the server go before it.
+  killLeftovers()
+  killPostmaster(folder)
+  await rm(folder.path, { recursive: true, force: true, maxRetries: 3 })
 })
 
 test('starts from nothing, shows both tenants at work, is joined, and leaves nothing running', async () => {
