@@ -12,7 +12,10 @@ export default async function setup(): Promise<() => Promise<void>> {
   const server = given ? null : await startTemporaryPostgres()
   const serverUrl = given ?? server!.url
   process.env.CGK_TEST_SERVER_URL = serverUrl
-  const template = await createTestTemplate(serverUrl)
+  const template = await createTestTemplate(serverUrl).catch(async (error) => {
+    await server?.stop()
+    throw error
+  })
   process.env.CGK_TEST_TEMPLATE = template.name
   return async () => {
     await template.drop()
