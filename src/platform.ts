@@ -97,6 +97,7 @@ export class Platform {
     return await engine.work({
       tasks: selectTasks(registry, options.only),
       concurrency: options.concurrency ?? this.config.concurrency,
+      stopTimeoutMs: this.config.stopTimeoutMs,
       dispatcher: this.dispatcher,
       logger: this.logger,
       onSettled: (event) => {
@@ -138,6 +139,10 @@ export class Platform {
       currentTenant: () => {
         const scope = currentScope()
         return scope && !scope.ended ? (scope.tenant?.slug ?? null) : null
+      },
+      insideTransaction: () => {
+        const scope = currentScope()
+        return scope !== undefined && !scope.ended && scope.transaction !== null
       },
       admitTenant: async (tenantId) => {
         await (await ready()).directory.admit(tenantId)

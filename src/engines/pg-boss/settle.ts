@@ -27,10 +27,17 @@ export interface Settlement {
  */
 const byPrimaryKey = ['enable_hashjoin', 'off', 'enable_mergejoin', 'off'] as const
 
+/**
+ * A run is held only while its tenant is suspended. The lock on the tenant's row makes that sure: whoever resumes it
+ * either comes first, and the run is due again, or waits for this commit and then finds the run to release.
+ */
 const settleSql = `
   WITH answer AS (
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::text[], $6::float8[], $7::text[])
       AS answer (name, id, retry_count, started_on, kind, delay_ms, output)
+  ),
+  suspended AS (
+    SELECT slug FROM public.organizations WHERE slug = ANY($9::text[]) AND status = 'suspended' FOR SHARE
   ),
   settled AS (
     UPDATE pgboss.job j SET
@@ -43,7 +50,8 @@ const settleSql = `
       completed_on = CASE WHEN answer.kind IN ('completed', 'failed', 'cancelled', 'expired') THEN now() END,
       start_after = CASE
         WHEN answer.kind IN ('retry', 'postponed') THEN now() + answer.delay_ms * interval '1 millisecond'
-        WHEN answer.kind = 'held' THEN '${heldUntil}'
+        WHEN answer.kind = 'held' AND j.group_id IN (SELECT slug FROM suspended) THEN '${heldUntil}'
+        WHEN answer.kind = 'held' THEN now() + interval '1 second'
         ELSE j.start_after END,
       started_on = CASE WHEN answer.kind IN ('postponed', 'held', 'expired') THEN NULL ELSE j.started_on END,
       data = CASE WHEN answer.kind = 'postponed' THEN j.data - 'expiresAt' ELSE j.data END,
@@ -98,6 +106,7 @@ export async function settle(
         settlements.map(({ delayMs }) => delayMs),
         settlements.map(({ output }) => output),
         worker,
+        settlements.filter(({ kind }) => kind === 'held').map(({ claim }) => claim.tenantId),
       ])
   return new Set(rows.map(({ id }) => id))
 }

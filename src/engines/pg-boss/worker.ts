@@ -16,6 +16,7 @@ import { findDue } from './due.ts'
 import { type Flight, Flights } from './flights.ts'
 import { recoverLost } from './heartbeat.ts'
 import { Pace } from './pace.ts'
+import { deleteOutdated } from './retention.ts'
 import { expired, handedBack, type Settlement, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
 import { Ticker } from './ticker.ts'
@@ -24,7 +25,7 @@ const maxClaim = 500
 const claimAheadMs = 100
 const beatEveryMs = 3_000
 const recoverEveryMs = 2_000
-const superviseEveryMs = 60_000
+const maintainEveryMs = 60_000
 const pollMs = { listening: 1_000, deaf: 250 }
 
 export interface WorkerDependencies {
@@ -85,7 +86,7 @@ export class PgBossWorker implements Worker {
       this.#poller,
       ticker('The heartbeat', beatEveryMs, () => this.#flights.beat(this.#queue)),
       ticker('Taking back lost runs', recoverEveryMs, () => this.#recover()),
-      ticker('Maintenance', superviseEveryMs, () => dependencies.boss.supervise()),
+      ticker('Maintenance', maintainEveryMs, () => this.#maintain()),
     ]
   }
 
@@ -111,7 +112,7 @@ export class PgBossWorker implements Worker {
     this.#flights.cancelled(runId)
   }
 
-  stop({ timeoutMs = 25_000 }: { timeoutMs?: number } = {}): Promise<void> {
+  stop({ timeoutMs = this.#options.stopTimeoutMs }: { timeoutMs?: number } = {}): Promise<void> {
     this.#stopped ??= this.#shutDown(timeoutMs)
     return this.#stopped
   }
@@ -260,5 +261,10 @@ export class PgBossWorker implements Worker {
   async #recover(): Promise<void> {
     const recovered = await recoverLost(this.#queue, [...this.#tasks.keys()])
     if (recovered > 0) this.#logger.warn({ runs: recovered }, 'Took back runs of a worker that went silent')
+  }
+
+  async #maintain(): Promise<void> {
+    await this.#dependencies.boss.supervise()
+    await deleteOutdated(this.#queue)
   }
 }
