@@ -43,6 +43,10 @@ const wholeNumber = (fallback: number, min: number, max: number) =>
 const postgresUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
+  .refine(
+    (url) => URL.canParse(url),
+    'is not a URL: write special characters in the password as %23 and the like',
+  )
   .nullable()
   .default(null)
 

@@ -7,7 +7,7 @@
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { type Config, readConfig } from './config.ts'
 import { Database } from './db/database.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded/index.ts'
@@ -18,6 +18,7 @@ import { currentScope } from './db/scope.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import type { Clock } from './engines/inline/clock.ts'
 import { ConfigError, DatabaseSetupError, InvalidTaskError, WorkerStoppingError } from './errors.ts'
+import { createLogger } from './log.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
 import type { AnyTask } from './task/define.ts'
@@ -71,7 +72,7 @@ export class Platform {
     const { tasks, logger, clock, ...overrides } = options
     const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined))
     this.config = { ...readConfig(), ...given }
-    this.logger = logger ?? pino({ level: this.config.logLevel, base: null })
+    this.logger = logger ?? createLogger(this.config.logLevel)
     this.runs = createRuns(() => this.ready())
     this.#givenTasks = tasks
     this.#clock = clock
@@ -197,8 +198,13 @@ export class Platform {
     this.#listener.on(tenantChannel, (slug) => directory.invalidate(slug))
     this.#listener.onConnect(() => directory.invalidate())
     const engine = await this.#makeEngine(url, database, this.#listener)
-    await engine.start()
-    if (migrate) await this.#migrateTenants(database)
+    try {
+      await engine.start()
+      if (migrate) await this.#migrateTenants(database)
+    } catch (error) {
+      await engine.close()
+      throw error
+    }
     return {
       database,
       directory,

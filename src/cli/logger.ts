@@ -1,17 +1,11 @@
 /** Logs go to stderr, for stdout belongs to results: JSON for machines, short lines for a person at a terminal. */
 import { stripVTControlCharacters } from 'node:util'
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { createLogger } from '../log.ts'
 
-export function createLogger(level: string): Logger {
-  const destination = process.stderr.isTTY ? terminal : pino.destination({ fd: 2, sync: true })
-  return pino({ level, base: null, serializers: { err: errorFields } }, destination)
-}
-
-/** pino would write every field, and a Postgres error has the whole client, its cancel key included, and rows in `detail`. */
-function errorFields(error: unknown) {
-  if (!(error instanceof Error)) return error
-  const { type, message, stack } = pino.stdSerializers.err(error)
-  return { type, code: (error as NodeJS.ErrnoException).code, message, stack }
+/** Synchronous, so that the last line before an exit is written. */
+export function createCliLogger(level: string): Logger {
+  return createLogger(level, process.stderr.isTTY ? terminal : pino.destination({ fd: 2, sync: true }))
 }
 
 const terminal: DestinationStream = {

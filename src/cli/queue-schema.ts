@@ -28,11 +28,11 @@ async function readVersion(database: Database): Promise<number | null> {
 
 /** Repeating it changes nothing. @throws DatabaseSetupError when a newer release has been here. */
 export async function migrateQueueSchema(database: Database, config: Config): Promise<void> {
-  const [{ Boss }, { createLogger }] = await Promise.all([
+  const [{ Boss }, { createCliLogger }] = await Promise.all([
     import('../engines/pg-boss/boss.ts'),
     import('./logger.ts'),
   ])
-  const boss = new Boss({ database, migrate: true, logger: createLogger(config.logLevel) })
+  const boss = new Boss({ database, migrate: true, logger: createCliLogger(config.logLevel) })
   await boss.start()
   await boss.stop()
 }

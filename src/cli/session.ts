@@ -22,12 +22,12 @@ export async function stayOnPlatform(
   work: (jobs: Jobs, platform: Platform, stop: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const stop = stopAsked()
-  const [jobs, config, { createLogger }] = await Promise.all([
+  const [jobs, config, { createCliLogger }] = await Promise.all([
     import('../index.ts'),
     readConfig(),
     import('./logger.ts'),
   ])
-  const platform = jobs.configure({ ...config, logger: createLogger(config.logLevel) })
+  const platform = jobs.configure({ ...config, logger: createCliLogger(config.logLevel) })
   try {
     await work(jobs, platform, stop)
   } finally {

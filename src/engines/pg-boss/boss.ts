@@ -58,6 +58,9 @@ export class Boss {
   }
 
   async start(): Promise<void> {
+    if (!this.#migrate && !(await this.#boss.isInstalled())) {
+      throw new DatabaseSetupError('The queue has no schema in this database yet. Run: cgk migrate')
+    }
     await this.#boss.start()
     const version = await this.#boss.schemaVersion()
     if (version !== testedSchemaVersion) {
