@@ -1,5 +1,6 @@
 /** A run as the platform speaks of it, the same on every engine. */
 import type { JsonValue, RunError } from './json.ts'
+import type { TriggerSettings } from './options.ts'
 
 export const openStates = ['scheduled', 'held', 'queued', 'running', 'retrying'] as const
 export const finalStates = ['completed', 'failed', 'cancelled', 'expired'] as const
@@ -18,19 +19,12 @@ export interface RunHandle {
 }
 
 /** What `trigger` asks an engine for, once everything has been checked. */
-export interface RunRequest {
+export interface RunRequest extends TriggerSettings {
   /** Chosen by the platform, so that an answer lost on the way can be asked for again. */
   id: string
   taskId: string
   tenantId: string
   input: JsonValue
-  idempotency: { key: string; ttlMs: number } | null
-  delayMs: number
-  runAt: Date | null
-  priority: number
-  ttlMs: number | null
-  tags: readonly string[]
-  maxAttempts: number
   parentRunId: string | null
 }
 
