@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import { Database } from '../../db/database.ts'
 import type { Listener } from '../../db/listener.ts'
+import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
@@ -102,7 +103,8 @@ export class PgBossEngine implements Engine {
       onStopped: (stopped) => this.#workers.delete(stopped),
     })
     this.#workers.add(worker)
-    worker.start()
+    // Its runs have contexts of their own, wherever the worker was started.
+    leaveScopes(() => worker.start())
     return worker
   }
 
