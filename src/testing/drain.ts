@@ -1,6 +1,5 @@
 /** Running whatever is due, until nothing is. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { leaveScopes } from '../db/scope.ts'
 import type { Platform } from '../platform.ts'
 import type { AnyTask } from '../task/define.ts'
 import { type Duration, parseDuration } from '../task/duration.ts'
@@ -32,15 +31,13 @@ export async function drain(
   const patterns = only?.map((task) => (typeof task === 'string' ? task : task.id))
   const registered = new Set((await platform.registry()).list().map(({ id }) => id))
   const isMine = (taskId: string) => registered.has(taskId) && (!patterns || patterns.some(matches(taskId)))
-  const worker = await leaveScopes(() =>
-    platform.startWorker({
-      concurrency,
-      ...(patterns && { only: patterns }),
-      onSettled: ({ outcome }) => {
-        if (isFinal(outcome as RunState)) drained[outcome as FinalState] += 1
-      },
-    }),
-  )
+  const worker = await platform.startWorker({
+    concurrency,
+    ...(patterns && { only: patterns }),
+    onSettled: ({ outcome }) => {
+      if (isFinal(outcome as RunState)) drained[outcome as FinalState] += 1
+    },
+  })
   let left: Map<string, number>
   try {
     left = await untilIdle(control, isMine, timeoutMs)

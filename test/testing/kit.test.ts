@@ -6,6 +6,7 @@ import {
   sql,
   startWorker,
   suspendTenant,
+  transaction,
   withTenant,
 } from '../../src/default-platform.ts'
 import {
@@ -84,7 +85,7 @@ describe('runTask', () => {
     expect(await kit.runTask(parent, { tenantId: await kit.tenant() })).toBe(42)
   })
 
-  test('works from inside another tenant, and with the attempt and run id that the test says', async () => {
+  test("works from inside another tenant's transaction, and with the attempt and run id that the test says", async () => {
     const [one, two] = [await kit.tenant(), await kit.tenant()]
     const keys = defineTask({
       id: 'numbers/keys',
@@ -92,7 +93,7 @@ describe('runTask', () => {
       run: (_payload, { attempt, idempotencyKey }) => `${attempt} ${idempotencyKey('k')}`,
     })
     const answer = await withTenant(one, () =>
-      kit.runTask(keys, { tenantId: two }, { attempt: 7, runId: 'run-1' }),
+      transaction(() => kit.runTask(keys, { tenantId: two }, { attempt: 7, runId: 'run-1' })),
     )
     expect(answer).toBe('7 run-1:k')
   })

@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { deleteTenant, resumeTenant, runs, suspendTenant } from '../../../src/default-platform.ts'
+import {
+  deleteTenant,
+  resumeTenant,
+  runs,
+  sql,
+  suspendTenant,
+  transaction,
+  withTenant,
+} from '../../../src/default-platform.ts'
 import {
   InvalidPayloadError,
   TenantHasOpenRunsError,
@@ -88,6 +96,24 @@ export function tenants(): void {
       for (const { id } of [finished, open]) await expect(runs.get(id)).rejects.toThrow(UnknownRunError)
       await kit.drain()
       expect(await stateOf(kept)).toBe('completed')
+    })
+
+    test('a worker that was started inside a context takes none of it along', async () => {
+      const tenantId = await kit.tenant()
+      const add = doing(({ sql: inRun }) => inRun`INSERT INTO customers (email) VALUES ('kept@x.test')`)
+      const during = await plain.trigger({ tenantId, ...add })
+      const rolledBack = withTenant(tenantId, () =>
+        transaction(async () => {
+          await work()
+          await runs.wait(during.id)
+          throw new Error('roll back')
+        }),
+      )
+      await expect(rolledBack).rejects.toThrow('roll back')
+      const after = await plain.trigger({ tenantId, ...add })
+      expect(await runs.wait(after.id)).toMatchObject({ state: 'completed', error: null })
+      const { rows } = await withTenant(tenantId, () => sql`SELECT FROM customers`)
+      expect(rows).toHaveLength(2)
     })
 
     test('the limit per tenant is exact over three workers, and each tenant has its own', async () => {
