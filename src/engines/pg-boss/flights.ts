@@ -21,18 +21,22 @@ export class Flights {
     return this.#flights.size
   }
 
-  get(runId: string): Flight | undefined {
-    return this.#flights.get(runId)
+  /** The flight of this very claim: the run may have been lost, and be ours again by a later one. */
+  of(claim: Claim): Flight | undefined {
+    const flight = this.#flights.get(claim.id)
+    return flight?.claim === claim ? flight : undefined
   }
 
   add(task: AnyTask, claim: Claim): Flight {
+    // We lost this run and have just got it back: the attempt that still runs is not the run's any more.
+    this.#flights.get(claim.id)?.abort.abort(new RunLostError())
     const flight: Flight = { task, claim, abort: new AbortController(), startedAt: performance.now() }
     this.#flights.set(claim.id, flight)
     return flight
   }
 
-  remove(runId: string): void {
-    this.#flights.delete(runId)
+  remove(claim: Claim): void {
+    if (this.of(claim)) this.#flights.delete(claim.id)
     if (this.#flights.size > 0) return
     for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }

@@ -180,7 +180,7 @@ export class PgBossWorker implements Worker {
     })
     this.#busy -= 1
     this.#pace.finished()
-    if (outcome.kind === 'abandoned') this.#flights.remove(one.id)
+    if (outcome.kind === 'abandoned') this.#flights.remove(one)
     else this.#settler.add(toSettlement(one, outcome))
     if (!this.#stopping) this.#fillSlots()
     this.#wakeUp()
@@ -199,7 +199,7 @@ export class PgBossWorker implements Worker {
   }
 
   #settled({ claim: one, kind, delayMs }: Settlement, ours: boolean): void {
-    const flight = this.#flights.get(one.id)
+    const flight = this.#flights.of(one)
     if (flight && ours) {
       const durationMs = performance.now() - flight.startedAt
       const { id: runId, taskId, tenantId } = one
@@ -212,7 +212,7 @@ export class PgBossWorker implements Worker {
         durationMs,
       })
     }
-    this.#flights.remove(one.id)
+    this.#flights.remove(one)
     if (kind === 'retry' || kind === 'postponed') this.#poller.soon(delayMs)
     // A limited task may have had nothing to claim only because this run was in the way.
     if (flight?.task.perTenant != null) this.#hot.add(one.taskId)
@@ -258,7 +258,9 @@ export class PgBossWorker implements Worker {
     return nextInMs
   }
 
+  /** A worker that was frozen or cut off, and is back, first says so: its own runs are not lost. */
   async #recover(): Promise<void> {
+    await this.#flights.beat(this.#queue)
     const recovered = await recoverLost(this.#queue, [...this.#tasks.keys()])
     if (recovered > 0) this.#logger.warn({ runs: recovered }, 'Took back runs of a worker that went silent')
   }
