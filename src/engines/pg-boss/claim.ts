@@ -1,12 +1,13 @@
 /** Claiming: due runs of one task become `active`, and ours. */
 import type { Database } from '../../db/database.ts'
-import type { JobData } from './job.ts'
+import type { JsonValue } from '../../task/json.ts'
+import { type JobData, readData } from './job.ts'
 
 export interface Claim {
   id: string
   taskId: string
   tenantId: string
-  data: JobData
+  data: Partial<JobData>
   retryCount: number
   retryLimit: number
   /** Postgres's own text, to the microsecond: with the retry count it names this claim and no other. */
@@ -89,7 +90,7 @@ const takeTurns = `SELECT pg_advisory_xact_lock(hashtextextended('cgk claim ' ||
 interface ClaimRow {
   id: string
   group_id: string
-  data: JobData
+  data: JsonValue
   retry_count: number
   retry_limit: number
   started_on: string
@@ -109,7 +110,7 @@ export async function claim(
     id: row.id,
     taskId: task.id,
     tenantId: row.group_id,
-    data: row.data,
+    data: readData(row.data),
     retryCount: row.retry_count,
     retryLimit: row.retry_limit,
     startedOn: row.started_on,

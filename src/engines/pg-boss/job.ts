@@ -13,6 +13,11 @@ export interface JobData {
   expiresAt?: string
 }
 
+/** Rows can be changed by hand, and one that holds no such object must not spoil those that are read with it. */
+export function readData(data: JsonValue): Partial<JobData> {
+  return isObject(data) ? (data as Partial<JobData>) : {}
+}
+
 /** A held run waits until this time, which is never; resuming moves it up. Not 'infinity': pg-boss calculates with it. */
 export const heldUntil = '9999-01-01T00:00:00Z'
 
@@ -41,7 +46,7 @@ export interface JobRow {
   name: string
   group_id: string
   state: 'created' | 'retry' | 'active' | 'completed' | 'cancelled' | 'failed'
-  data: JobData
+  data: JsonValue
   output: JsonValue
   priority: number
   retry_count: number
@@ -64,6 +69,7 @@ export const runColumns = `
 
 export function toRun(row: JobRow): Run {
   const state = readState(row)
+  const { payload = null, tags = [], parent = null, key = null } = readData(row.data)
   return {
     id: row.id,
     taskId: row.name,
@@ -72,12 +78,12 @@ export function toRun(row: JobRow): Run {
     attempt: row.started_on ? row.retry_count + 1 : row.retry_count,
     maxAttempts: row.retry_limit + 1,
     priority: row.priority,
-    tags: row.data.tags ?? [],
-    payload: row.data.payload,
+    tags,
+    payload,
     output: state === 'completed' ? row.output : null,
     error: state === 'completed' ? null : readError(row.output),
-    parentRunId: row.data.parent ?? null,
-    idempotencyKey: row.data.key ?? null,
+    parentRunId: parent,
+    idempotencyKey: key,
     createdAt: row.created_on,
     runAt: row.start_after,
     startedAt: row.started_on,

@@ -54,7 +54,7 @@ const settleSql = `
         WHEN answer.kind = 'held' THEN now() + interval '1 second'
         ELSE j.start_after END,
       started_on = CASE WHEN answer.kind IN ('postponed', 'held', 'expired') THEN NULL ELSE j.started_on END,
-      data = CASE WHEN answer.kind = 'postponed' THEN j.data - 'expiresAt' ELSE j.data END,
+      data = CASE WHEN answer.kind = 'postponed' AND jsonb_typeof(j.data) = 'object' THEN j.data - 'expiresAt' ELSE j.data END,
       deletion_seconds = CASE WHEN answer.kind = 'failed' THEN ${failedRetentionSeconds} ELSE j.deletion_seconds END
     FROM answer
     WHERE j.name = answer.name AND j.id = answer.id

@@ -77,41 +77,46 @@ export class Settler {
         return await settle(this.#queue, batch, this.#worker)
       } catch (error) {
         this.#logger.warn({ err: error, runs: batch.length }, 'Settling failed; trying again')
-        // A row that Postgres refuses would keep its whole batch from being settled: split until it is alone.
         if (isRefusal(error)) return await this.#settleApart(batch, error)
         await sleep(Math.min(longestPauseMs, 50 * 2 ** failures))
       }
     }
   }
 
+  /** A row that Postgres refuses would keep its whole batch from being settled: it is halved until the row is alone. */
   async #settleApart(batch: readonly Settlement[], error: unknown): Promise<Set<string>> {
-    if (batch.length > 1) {
-      const middle = batch.length >> 1
-      const halves = [batch.slice(0, middle), batch.slice(middle)]
-      const settled = new Set<string>()
-      for (const half of halves) for (const id of await this.#settleSurely(half)) settled.add(id)
-      return settled
+    const [only, ...others] = batch
+    if (others.length === 0) return await this.#settleBare(only!, error)
+    const middle = batch.length >> 1
+    const settled = new Set<string>()
+    for (const half of [batch.slice(0, middle), batch.slice(middle)])
+      for (const id of await this.#settleSurely(half)) settled.add(id)
+    return settled
+  }
+
+  /** Its output or error is what Postgres will not take; the outcome itself stands. */
+  async #settleBare(settlement: Settlement, error: unknown): Promise<Set<string>> {
+    const run = settlement.claim.id
+    if (settlement.output === unstorable) {
+      this.#logger.error({ err: error, run }, 'Postgres refused to settle a run; it will count as lost')
+      return new Set()
     }
-    // Alone and still refused: its output or error is what Postgres will not take. The outcome itself stands.
-    const [only] = batch
-    this.#logger.error(
-      { err: error, run: only!.claim.id },
-      'Postgres refused an output; it is settled without',
-    )
-    const bare = JSON.stringify({
-      error: {
-        name: 'UnstorableResult',
-        code: null,
-        message: 'Postgres refused the result of this run.',
-        stack: null,
-      },
-    })
-    return await settle(this.#queue, [{ ...only!, output: bare }], this.#worker)
+    this.#logger.error({ err: error, run }, 'Postgres refused an output; it is settled without')
+    return await this.#settleSurely([{ ...settlement, output: unstorable }])
   }
 }
 
-/** Data exceptions and violated constraints: trying the same again cannot help. */
+const unstorable = JSON.stringify({
+  error: {
+    name: 'UnstorableResult',
+    code: null,
+    message: 'Postgres refused the result of this run.',
+    stack: null,
+  },
+})
+
+/** Data exceptions, violated constraints, exceeded limits: trying the same again cannot help. */
 function isRefusal(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return /^(22|23)/.test(code)
+  return /^(22|23|54)/.test(code)
 }
