@@ -19,7 +19,8 @@ interface Waiting {
 /** Enough to keep the database busy, few enough that callers really share. */
 const flushesAtOnce = 2
 const maxRunsPerFlush = 1_000
-const connectionRetriesMs = [50, 200, 1_000, 2_000, 4_000]
+/** About 8 s: a restart of Postgres, and no long pause once it is back. */
+const connectionRetriesMs = [50, 200, 500, 1_000, 1_000, 1_000, 2_000, 2_000]
 
 export class Enqueuer {
   readonly #database: Database
@@ -98,9 +99,12 @@ export class Enqueuer {
         taken += requests.length
       }
     } catch (error) {
+      if (batch.length === 1 || isConnectionFailure(error)) {
+        for (const { reject } of batch) reject(error)
+        return
+      }
       // One caller's refused row must not fail the others: each goes again on its own. Ids were chosen before the
       // first try, so whatever had arrived is not queued twice.
-      if (batch.length === 1) return batch[0]!.reject(error)
       await Promise.all(batch.map((one) => this.#write([one])))
     }
   }
