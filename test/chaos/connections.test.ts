@@ -137,6 +137,22 @@ describe.concurrent('connections', () => {
     expect(repeated(countByRun(executions, 'start'))).toEqual([])
   })
 
+  test('that are gone for good do not keep a worker from ending', async (context) => {
+    const { stage, wire, url } = await setWiredStage(context)
+    await stage.triggerMany(work, 20, () => ({ ms: 60_000 }))
+    const worker = await stage.worker({ url, stopTimeoutMs: 500 })
+    await worker.says('waiting', 20)
+    wire.close()
+    worker.signal('SIGTERM')
+    const code = await Promise.race([worker.ended, sleep(25_000, 'goes on')])
+    expect(code).toBe(0)
+    const direct = await setStage(context, { url: stage.url, joins: true })
+    await direct.ageHeartbeats()
+    await direct.worker({ hurry: true })
+    await direct.untilAllEnded()
+    expect(await direct.states()).toEqual({ completed: 20 })
+  })
+
   test('of three processes that race for the same idempotency keys make one run for each', async (context) => {
     const stage = await setStage(context)
     const keys = Array.from({ length: 25 }, (_, index) => `order ${index}`)

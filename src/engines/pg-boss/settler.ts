@@ -23,6 +23,7 @@ export class Settler {
   readonly #onSettled: (settlement: Settlement, ours: boolean) => void
   #waiting: Settlement[] = []
   #running: Promise<void> | null = null
+  #patient = true
 
   constructor(options: {
     queue: Database
@@ -49,6 +50,11 @@ export class Settler {
   /** Answers when everything that was added has been settled. */
   async drain(): Promise<void> {
     while (this.#running) await this.#running
+  }
+
+  /** The process must end: what Postgres, being away, cannot take any more counts as lost. */
+  giveUp(): void {
+    this.#patient = false
   }
 
   async #settleAll(): Promise<void> {
@@ -78,6 +84,7 @@ export class Settler {
       } catch (error) {
         this.#logger.warn({ err: error, runs: batch.length }, 'Settling failed; trying again')
         if (isRefusal(error)) return await this.#settleApart(batch, error)
+        if (!this.#patient) return new Set()
         await sleep(Math.min(longestPauseMs, 50 * 2 ** failures))
       }
     }

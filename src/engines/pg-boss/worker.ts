@@ -26,6 +26,8 @@ const claimAheadMs = 100
 const beatEveryMs = 3_000
 const recoverEveryMs = 2_000
 const maintainEveryMs = 60_000
+/** How long a stopping worker tries to hand back what is left; runs that do not heed their signal take 5 s of it. */
+const settleWithinMs = 10_000
 const pollMs = { listening: 1_000, deaf: 250 }
 
 export interface WorkerDependencies {
@@ -120,12 +122,14 @@ export class PgBossWorker implements Worker {
   async #shutDown(timeoutMs: number): Promise<void> {
     this.#stopping = true
     this.#wakeUp()
+    const deadline = setTimeout(() => this.#flights.stopAll(), timeoutMs)
+    const end = setTimeout(() => this.#settler.giveUp(), timeoutMs + settleWithinMs)
     await this.#pumping
     for (const { claim: unstarted } of this.#ahead.splice(0)) this.#settler.add(handedBack(unstarted))
-    const deadline = setTimeout(() => this.#flights.stopAll(), timeoutMs)
     await this.#flights.empty()
     clearTimeout(deadline)
     await this.#settler.drain()
+    clearTimeout(end)
     await Promise.all(this.#tickers.map((ticker) => ticker.stop()))
     this.#dependencies.onStopped(this)
   }
