@@ -147,7 +147,7 @@ describe('accepted', () => {
 
 function circle(): object {
   const loop: Record<string, unknown> = {}
-  loop['self'] = loop
+  loop.self = loop
   return loop
 }
 

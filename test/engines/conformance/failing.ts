@@ -203,7 +203,7 @@ export function failing(): void {
 
 function circular(): object {
   const loop: Record<string, unknown> = { name: 'loop' }
-  loop['self'] = loop
+  loop.self = loop
   return loop
 }
 
