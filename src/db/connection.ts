@@ -24,6 +24,13 @@ export function enterTenant(tenant: TenantIdentity): string {
   return `SET LOCAL ROLE ${quoteIdentifier(tenant.role)}; SET LOCAL search_path TO ${searchPath(tenant)}`
 }
 
+/**
+ * Outside every tenant: whatever search_path the login or the server has by default, a name without a schema is never
+ * looked for in a tenant's schema.
+ */
+const platformPath = 'public, pg_temp'
+export const enterPlatform = `SET LOCAL search_path TO ${platformPath}`
+
 function searchPath(tenant: TenantIdentity): string {
   return `${quoteIdentifier(tenant.schema)}, public, pg_temp`
 }
@@ -53,9 +60,17 @@ export async function sendAsTenant<Row>(
   }
 }
 
+/** A statement outside every tenant; the role that the login becomes by default does not count either. */
+export async function sendAsPlatform<Row>(
+  client: pg.ClientBase,
+  statement: PreparedText,
+): Promise<SqlResult<Row>> {
+  return await sendScoped<Row>(client, ['role', 'none', 'search_path', platformPath], statement)
+}
+
 /** A role that is gone means that the tenant was deleted after it was looked up. */
 export function explainEntry(error: unknown, tenant: TenantIdentity): unknown {
-  const aboutRole = error instanceof pg.DatabaseError && error.message.includes(`"${tenant.role}"`)
+  const aboutRole = error instanceof pg.DatabaseError && error.message.includes(tenant.role)
   return aboutRole && (error.code === '22023' || error.code === '42704')
     ? new UnknownTenantError(tenant.slug, { cause: error })
     : error
@@ -86,6 +101,9 @@ export function cancelRunning(client: pg.PoolClient): void {
     const cancel = messenger as unknown as { cancel(processID: number, secretKey: number): void }
     cancel.cancel(target.processID, target.secretKey)
   })
-  const connect = messenger as unknown as { connect(port: number, host: string): void }
-  connect.connect(target.port, target.host)
+  const { connect } = messenger as unknown as { connect(...address: (number | string)[]): void }
+  const address = target.host.startsWith('/')
+    ? [`${target.host}/.s.PGSQL.${target.port}`]
+    : [target.port, target.host]
+  connect.apply(messenger, address)
 }

@@ -6,10 +6,11 @@
  */
 import pg from 'pg'
 import { CrossTenantTransactionError, DatabaseSetupError, MissingTenantContextError } from '../errors.ts'
-import { giveBack, type PreparedText, send, sendAsTenant } from './connection.ts'
+import { giveBack, type PreparedText, send, sendAsPlatform, sendAsTenant } from './connection.ts'
+import { refuseForbidden } from './forbidden.ts'
 import { enterScope, liveScope, type Scope, type TenantIdentity } from './scope.ts'
 import { type Settings, sendScoped } from './scoped-query.ts'
-import { createSqlTag, refuseForbidden, type SqlResult, type SqlTag, type Statement } from './statement.ts'
+import { createSqlTag, type SqlResult, type SqlTag, type Statement } from './statement.ts'
 import { cancelOnAbort, Transaction } from './transaction.ts'
 
 export interface DatabaseOptions {
@@ -57,7 +58,9 @@ export class Database {
   ): Promise<T> {
     const outer = this.#ownScope('withTenant')
     const signal = options.signal ?? outer?.signal ?? null
-    if (outer?.tenant?.slug === tenantId) return await enterScope({ ...outer, signal, ended: false }, fn)
+    if (outer?.tenant && outer.tenant.slug === tenantId) {
+      return await enterScope({ ...outer, signal, ended: false }, fn)
+    }
     if (outer?.transaction) throw new CrossTenantTransactionError(tenantId)
     const tenant = await this.#admit(tenantId)
     return await enterScope({ database: this, tenant, transaction: null, signal, ended: false }, fn)
@@ -135,7 +138,7 @@ export class Database {
     const scope = this.#ownScope('sql')
     const prepared: PreparedText = { text: statement.text, values: statement.values }
     refuseForbidden(prepared.text)
-    if (scope?.transaction) return await scope.transaction.execute<Row>(prepared)
+    if (scope?.transaction) return await this.#executeInTransaction<Row>(scope, scope.transaction, prepared)
     if (!scope?.tenant) return await this.#executeOutside<Row>(prepared)
     return await this.#executeInTenant<Row>(scope.tenant, prepared, scope.signal)
   }
@@ -161,15 +164,27 @@ export class Database {
     }
   }
 
-  /** Outside every tenant, a table without a schema would be looked for in `public`; no tenant table is there. */
-  async #executeOutside<Row>(statement: PreparedText): Promise<SqlResult<Row>> {
+  async #executeInTransaction<Row>(
+    scope: Scope,
+    transaction: Transaction,
+    statement: PreparedText,
+  ): Promise<SqlResult<Row>> {
     try {
-      return await this.query<Row>(statement.text, statement.values)
+      return await transaction.execute<Row>(statement)
     } catch (error) {
-      const undefinedTable = error instanceof pg.DatabaseError && error.code === '42P01'
-      const name = undefinedTable ? /relation "([^"]+)"/.exec(error.message)?.[1] : undefined
-      if (!name || name.includes('.')) throw error
-      throw new MissingTenantContextError(`The table "${name}"`, { cause: error })
+      if (scope.signal?.aborted) throw scope.signal.reason
+      throw scope.tenant ? error : explainMissingTable(error, statement)
+    }
+  }
+
+  async #executeOutside<Row>(statement: PreparedText): Promise<SqlResult<Row>> {
+    const client = await this.#connect()
+    try {
+      return await sendAsPlatform<Row>(client, statement)
+    } catch (error) {
+      throw explainMissingTable(error, statement)
+    } finally {
+      giveBack(client)
     }
   }
 
@@ -191,4 +206,17 @@ export class Database {
     const scope = liveScope(what)
     return scope?.database === this ? scope : undefined
   }
+}
+
+/**
+ * Outside every tenant, a table without a schema is looked for in `public`, where no tenant table is. Its name is read
+ * where Postgres points, for the message may be in any language.
+ */
+function explainMissingTable(error: unknown, statement: PreparedText): unknown {
+  if (!(error instanceof pg.DatabaseError) || error.code !== '42P01' || !error.position) return error
+  // The position counts characters, a string UTF-16 units.
+  const from = [...statement.text].slice(Number(error.position) - 1).join('')
+  const [, name, dot] = /^("(?:[^"]|"")+"|[^\s"(),;.]+)\s*(\.?)/.exec(from) ?? []
+  if (!name || dot) return error
+  return new MissingTenantContextError(`The table ${name}`, { cause: error })
 }

@@ -3,7 +3,7 @@
  * Values always travel as parameters. Identifiers go through `identifier`, which quotes.
  */
 import { raw, Sql } from 'sql-template-tag'
-import { ForbiddenStatementError, InvalidSqlValueError } from '../errors.ts'
+import { InvalidSqlValueError } from '../errors.ts'
 
 export interface SqlResult<Row> {
   rows: Row[]
@@ -93,23 +93,11 @@ function asParameter(value: unknown): never {
   if (typeof value === 'string' && value.includes('\0')) {
     throw new InvalidSqlValueError('A text in sql`...` has a NUL character, which Postgres cannot store.')
   }
+  // An array is a parameter of many values.
+  if (Array.isArray(value)) value.forEach(asParameter)
   if (value instanceof Date && Number.isNaN(value.getTime())) {
     throw new InvalidSqlValueError('A Date in sql`...` is invalid.')
   }
   // sql-template-tag types a value as `unknown`-like RawValue; the checks above are the real contract.
   return value as never
-}
-
-/**
- * Statements that end the transaction, change the role or search_path, or leave something on the pooled connection.
- * A tenant's statement runs in a transaction of the platform's, so these would leave the tenant or outlive it.
- * This guards against mistakes; the tenant's database role is the wall.
- */
-const forbiddenStart =
-  /^(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*(begin|start|commit|end|rollback|abort|savepoint|release|prepare|execute|deallocate|discard|listen|unlisten|reset|declare|load|set(?!\s+local\b)|set\s+local\s+(?:role|search_path|session|schema))\b/i
-const forbiddenCall = /\b(set_config|pg_advisory_lock|pg_advisory_lock_shared)\s*\(/i
-
-export function refuseForbidden(text: string): void {
-  const found = forbiddenStart.exec(text)?.[1] ?? forbiddenCall.exec(text)?.[1]
-  if (found) throw new ForbiddenStatementError(found.toUpperCase().replace(/\s+/g, ' '))
 }

@@ -5,23 +5,32 @@
  * the savepoint and vanish with it.
  */
 import type pg from 'pg'
-import { TransactionRolledBackError } from '../errors.ts'
-import { cancelRunning, enterTenant, explainEntry, giveBack, type PreparedText, send } from './connection.ts'
+import { ContextEndedError, TransactionRolledBackError } from '../errors.ts'
+import {
+  cancelRunning,
+  enterPlatform,
+  enterTenant,
+  explainEntry,
+  giveBack,
+  type PreparedText,
+  send,
+} from './connection.ts'
 import type { TenantIdentity } from './scope.ts'
 import type { SqlResult } from './statement.ts'
 
 export class Transaction {
   readonly #client: pg.PoolClient
   readonly #tenant: TenantIdentity | null
-  readonly #depth: number
+  readonly #parent: Transaction | null
   readonly #afterCommit: (() => void)[] = []
   #nested: Promise<unknown> | null = null
   #firstError: unknown = null
+  #ended = false
 
-  private constructor(client: pg.PoolClient, tenant: TenantIdentity | null, depth: number) {
+  private constructor(client: pg.PoolClient, tenant: TenantIdentity | null, parent: Transaction | null) {
     this.#client = client
     this.#tenant = tenant
-    this.#depth = depth
+    this.#parent = parent
   }
 
   /** Runs `fn` in a transaction on `client`, commits what it did or nothing, and gives the connection back. */
@@ -31,14 +40,17 @@ export class Transaction {
     signal: AbortSignal | null,
     fn: (transaction: Transaction) => Promise<T>,
   ): Promise<T> {
-    const transaction = new Transaction(client, tenant, 0)
+    const transaction = new Transaction(client, tenant, null)
     const stopWatching = cancelOnAbort(client, signal)
     let committed = false
     // Not awaited: it travels in the same flight as the first statement of `fn`.
-    const entered = client.query(tenant ? `BEGIN; ${enterTenant(tenant)}` : 'BEGIN')
+    const entered = client.query(`BEGIN; ${tenant ? enterTenant(tenant) : enterPlatform}`)
     entered.catch((error) => transaction.#noteError(error))
     try {
+      // The wait for the connection may have been long.
+      signal?.throwIfAborted()
       const result = await fn(transaction)
+      await transaction.#end()
       signal?.throwIfAborted()
       await entered
       const { command } = await client.query('COMMIT')
@@ -47,6 +59,7 @@ export class Transaction {
       committed = true
       return result
     } catch (error) {
+      transaction.#ended = true
       await client.query('ROLLBACK').catch(() => {})
       const refused = await entered.then(
         () => null,
@@ -69,6 +82,7 @@ export class Transaction {
 
   async execute<Row>(statement: PreparedText): Promise<SqlResult<Row>> {
     while (this.#nested) await this.#nested
+    this.#refuseIfEnded()
     try {
       return await send<Row>(this.#client, statement)
     } catch (error) {
@@ -83,8 +97,9 @@ export class Transaction {
    */
   async executeAsPlatform<Row>(text: string, values: readonly unknown[] = []): Promise<SqlResult<Row>> {
     while (this.#nested) await this.#nested
+    this.#refuseIfEnded()
     const [, answered] = await Promise.allSettled([
-      this.#client.query('SET LOCAL ROLE NONE; SET LOCAL search_path TO public, pg_temp'),
+      this.#client.query(`SET LOCAL ROLE NONE; ${enterPlatform}`),
       this.#client.query({ text, values: [...values] }),
       this.#client.query(this.#tenant ? enterTenant(this.#tenant) : 'SELECT 1'),
     ])
@@ -98,26 +113,54 @@ export class Transaction {
   /** A savepoint: `fn`'s work is kept, or undone alone. */
   async nest<T>(fn: (nested: Transaction) => Promise<T>): Promise<T> {
     while (this.#nested) await this.#nested
-    const name = `nested_${this.#depth + 1}`
-    const nested = new Transaction(this.#client, this.#tenant, this.#depth + 1)
-    const work = (async () => {
-      await this.#client.query(`SAVEPOINT ${name}`)
-      try {
-        const result = await fn(nested)
-        await this.#client.query(`RELEASE SAVEPOINT ${name}`)
-        this.#afterCommit.push(...nested.#afterCommit)
-        return result
-      } catch (error) {
-        await this.#client.query(`ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`)
-        throw error
-      }
-    })()
+    this.#refuseIfEnded()
+    const work = this.#runNested(new Transaction(this.#client, this.#tenant, this), fn)
     this.#nested = work
       .catch(() => {})
       .finally(() => {
         this.#nested = null
       })
     return await work
+  }
+
+  /** Only the innermost savepoint is ever named, so all may have one name. */
+  async #runNested<T>(nested: Transaction, fn: (nested: Transaction) => Promise<T>): Promise<T> {
+    await this.#client.query('SAVEPOINT nested')
+    try {
+      const result = await fn(nested)
+      await nested.#end()
+      this.#refuseIfEnded()
+      await this.#client.query('RELEASE SAVEPOINT nested').catch((error) => {
+        throw nested.#firstError ? new TransactionRolledBackError({ cause: nested.#firstError }) : error
+      })
+      this.#afterCommit.push(...nested.#afterCommit)
+      return result
+    } catch (error) {
+      nested.#ended = true
+      // Where the outer transaction has ended, everything is rolled back and the connection is somebody else's.
+      if (!this.#hasEnded()) {
+        await this.#client
+          .query('ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested')
+          .catch((reason) => this.#noteError(reason))
+      }
+      throw error
+    }
+  }
+
+  /** What was begun is part of it, awaited by `fn` or not; nothing comes after. */
+  async #end(): Promise<void> {
+    while (this.#nested) await this.#nested
+    this.#ended = true
+  }
+
+  #hasEnded(): boolean {
+    for (let each: Transaction | null = this; each; each = each.#parent) if (each.#ended) return true
+    return false
+  }
+
+  /** Called right before anything is sent: after the end, the connection serves another tenant. */
+  #refuseIfEnded(): void {
+    if (this.#hasEnded()) throw new ContextEndedError('A statement')
   }
 
   #noteError(error: unknown): void {
