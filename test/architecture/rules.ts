@@ -7,7 +7,7 @@ import { type Import, readSource } from './source.ts'
 
 /** From the bottom up: the names are files or folders of `src/`. */
 const layers = [
-  ['errors', 'config'],
+  ['errors', 'config', 'log'],
   ['db'],
   ['tenants'],
   ['credentials', 'cache'],
