@@ -108,12 +108,13 @@ describe.concurrent('connections', () => {
     expect(await direct.states()).toEqual({ created: 1 })
   })
 
-  test('that lose the answers of settlements run nothing again', async (context) => {
+  test('that lose settlements, or their answers, run nothing again', async (context) => {
     const { stage, wire, url } = await setWiredStage(context)
-    await stage.triggerMany(work, 200)
-    const lost = wire.lose('answer.delay_ms', 4)
-    const worker = await stage.worker({ url })
+    await stage.triggerMany(work, 200, () => ({ ms: 50 }))
+    const lost = wire.lose('answer.delay_ms', 2)
+    const worker = await stage.worker({ url, concurrency: 5 })
     await lost
+    await wire.loseUnsent('answer.delay_ms', 2)
     await stage.untilAllEnded(20_000)
     worker.signal('SIGTERM')
     expect(await worker.ended).toBe(0)

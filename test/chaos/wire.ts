@@ -14,6 +14,7 @@ export class Wire {
   readonly #to: URL
   readonly #sockets = new Set<Socket>()
   #statement = ''
+  #arrives = true
   #left = 0
   #allLost: () => void = () => {}
 
@@ -34,7 +35,17 @@ export class Wire {
 
   /** Loses the answers of the next `times` statements that contain this text. Answers when all are lost. */
   async lose(statement: string, times: number): Promise<void> {
+    await this.#lose(statement, times, true)
+  }
+
+  /** Loses the statements themselves: they never arrive. */
+  async loseUnsent(statement: string, times: number): Promise<void> {
+    await this.#lose(statement, times, false)
+  }
+
+  async #lose(statement: string, times: number, arrives: boolean): Promise<void> {
     this.#statement = statement
+    this.#arrives = arrives
     this.#left = times
     await new Promise<void>((resolve) => {
       this.#allLost = resolve
@@ -65,6 +76,11 @@ export class Wire {
       if (this.#left > 0 && !doomed && sent.includes(this.#statement)) {
         this.#left -= 1
         doomed = true
+        if (!this.#arrives) {
+          end()
+          if (this.#left === 0) this.#allLost()
+          return
+        }
       }
       server.write(sent)
     })
