@@ -123,7 +123,7 @@ describe.concurrent('a worker', () => {
     // Right after a heartbeat, so that it wakes with its recovery due before the next.
     await stage.until('a heartbeat', 10_000, async () => {
       const [row] = await stage.query<{ beats: number }>(
-        'SELECT count(*)::int AS beats FROM pgboss.job WHERE heartbeat_on > started_on',
+        "SELECT count(*)::int AS beats FROM pgboss.job WHERE heartbeat_on > started_on + interval '1 second'",
       )
       return row!.beats === 10
     })
