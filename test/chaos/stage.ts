@@ -165,14 +165,19 @@ export class Stage {
     )
   }
 
-  /** Lets the silence of every worker look as long as it takes for its runs to be lost. */
-  async ageHeartbeats(): Promise<void> {
+  /** Nobody is lost right after a start of Postgres. */
+  async untilSilenceCounts(): Promise<void> {
     await this.until('Postgres has run for so long that silence counts', 15_000, async () => {
       const [row] = await this.query<{ counts: boolean }>(
         "SELECT pg_postmaster_start_time() < clock_timestamp() - interval '11 seconds' AS counts",
       )
       return row!.counts
     })
+  }
+
+  /** Lets the silence of every worker look as long as it takes for its runs to be lost. */
+  async ageHeartbeats(): Promise<void> {
+    await this.untilSilenceCounts()
     await this.query(
       "UPDATE pgboss.job SET heartbeat_on = heartbeat_on - interval '30 seconds' WHERE state = 'active'",
     )

@@ -117,6 +117,8 @@ describe.concurrent('a worker', () => {
 
   test('frozen while it is alone keeps its runs', async (context) => {
     const stage = await setStage(context)
+    // Before it starts, for it must not be frozen for so long that its heartbeat is due as well.
+    await stage.untilSilenceCounts()
     await stage.triggerMany(work, 10, () => ({ ms: 7_000 }))
     const frozen = await stage.worker()
     await frozen.says('waiting', 10)
