@@ -42,6 +42,7 @@ export class Database {
       connectionTimeoutMillis: 60_000,
       idleTimeoutMillis: 30_000,
       allowExitOnIdle: true,
+      keepAlive: true,
       pipeline: true,
     })
     this.pool.on('error', options.onIdleError ?? (() => {}))

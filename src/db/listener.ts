@@ -21,6 +21,8 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #handlers = new Map<string, (payload: string) => void>()
   readonly #onConnect: (() => void)[] = []
+  /** One name for all attempts: behind a pooler, each leaves its LISTEN on some connection. */
+  readonly #echo = `cgk_echo_${randomUUID().replaceAll('-', '')}`
   readonly #stop = new AbortController()
   #client: pg.Client | null = null
   #loop: Promise<void> | null = null
@@ -67,24 +69,36 @@ export class Listener {
 
   /**
    * A pooler in transaction mode takes LISTEN without a word and never delivers. So a notification of our own must
-   * arrive before this connection counts as listening.
+   * arrive before this connection counts as listening; sent over another one, for a pooler does deliver what happens
+   * to come while the connection is in use.
    */
   async #hearOneself(client: pg.Client): Promise<void> {
-    const echo = `cgk_echo_${randomUUID().replaceAll('-', '')}`
     const heard = new Promise<boolean>((resolve) => {
-      client.on('notification', ({ channel }) => channel === echo && resolve(true))
+      client.on('notification', ({ channel }) => channel === this.#echo && resolve(true))
       client.once('end', () => resolve(false))
+      this.#stop.signal.addEventListener('abort', () => resolve(false), { once: true })
       setTimeout(() => resolve(false), echoWithinMs).unref()
     })
-    await client.query(`LISTEN ${echo}`)
-    await client.query('SELECT pg_notify($1, $2)', [echo, ''])
+    await client.query(`LISTEN ${this.#echo}`)
+    await this.#call()
     if (await heard) {
-      await client.query(`UNLISTEN ${echo}`)
+      await client.query(`UNLISTEN ${this.#echo}`)
       return
     }
     throw new DatabaseSetupError(
       'Notifications do not arrive over this connection, so runs are found by polling. Behind PgBouncer in transaction mode, set DATABASE_DIRECT_URL to a URL that reaches Postgres itself.',
     )
+  }
+
+  async #call(): Promise<void> {
+    const caller = new pg.Client({ connectionString: this.#options.url, application_name: 'cgk echo' })
+    caller.on('error', () => {}) // The query fails as well.
+    try {
+      await caller.connect()
+      await caller.query('SELECT pg_notify($1, $2)', [this.#echo, ''])
+    } finally {
+      await caller.end().catch(() => {})
+    }
   }
 
   /** Answers when the connection is gone; true if it had listened. */
@@ -99,8 +113,8 @@ export class Listener {
     client.on('notification', ({ channel, payload }) => this.#handlers.get(channel)?.(payload ?? ''))
     try {
       await client.connect()
-      for (const channel of this.#handlers.keys()) await client.query(`LISTEN ${quoteIdentifier(channel)}`)
       await this.#hearOneself(client)
+      for (const channel of this.#handlers.keys()) await client.query(`LISTEN ${quoteIdentifier(channel)}`)
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#options.onError?.(error as Error)
       await client.end().catch(() => {})

@@ -15,7 +15,7 @@ const advanceSql = `
     UPDATE pgboss.job SET
       start_after = CASE WHEN start_after = '${heldUntil}' THEN start_after ELSE start_after - ahead END,
       data = CASE WHEN data ? 'expiresAt'
-        THEN data || jsonb_build_object('expiresAt', (data->>'expiresAt')::timestamptz - ahead)
+        THEN data || jsonb_build_object('expiresAt', (data->>'expiresAt')::numeric - extract(epoch FROM ahead) * 1000)
         ELSE data END
     FROM step
     WHERE group_id IS NOT NULL AND state < 'active'

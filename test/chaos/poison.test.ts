@@ -65,7 +65,16 @@ describe.concurrent('poison', () => {
 
   test('in the queue fails with a clear error, and neither workers nor readers mind', async (context) => {
     const stage = await setStage(context)
-    const tampered = ["'{}'", `'"x"'`, "'null'", 'NULL', "'[]'", "'7'", `'{"payload": null, "tags": 5}'`]
+    const tampered = [
+      "'{}'",
+      `'"x"'`,
+      "'null'",
+      'NULL',
+      "'[]'",
+      "'7'",
+      `'{"payload": null, "tags": 5}'`,
+      `'{"expiresAt": {}}'`,
+    ]
     const runIds = await stage.triggerMany(work, tampered.length)
     for (const [index, data] of tampered.entries())
       await stage.query(`UPDATE pgboss.job SET data = ${data} WHERE id = $1`, [runIds[index]])

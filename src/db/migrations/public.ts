@@ -1,7 +1,10 @@
 /** The platform's own tables: `migrations/public`, once per database. */
+import type pg from 'pg'
+import { DatabaseSetupError } from '../../errors.ts'
 import type { Database } from '../database.ts'
 import { oneFlight, platformTransaction } from '../platform-transaction.ts'
 import { explainMissingRight } from '../roles.ts'
+import { quoteIdentifier } from '../statement.ts'
 import { applyFiles, lockSchema } from './apply.ts'
 import { type Migration, readMigrations } from './files.ts'
 import { type AppliedMigration, createLedger, pendingOf, selectLedger } from './ledger.ts'
@@ -46,6 +49,7 @@ export async function readPublicLedger(database: Database): Promise<AppliedMigra
 
 async function applyPending(database: Database, files: readonly Migration[]): Promise<readonly Migration[]> {
   return await platformTransaction(database, async (client) => {
+    await needsCreate(client)
     await lockSchema(client, 'public')
     // Read again under the lock: somebody else may have been first.
     const [, ledger] = await oneFlight([
@@ -59,4 +63,17 @@ async function applyPending(database: Database, files: readonly Migration[]): Pr
     await applyFiles(client, 'public', pending)
     return pending
   })
+}
+
+/** The queue and every tenant get a schema. Better refused before anything is made than half-way. */
+async function needsCreate(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ login: string; database: string; may: boolean }>(
+    `SELECT current_user AS login, current_database() AS database,
+            has_database_privilege(current_database(), 'CREATE') AS may`,
+  )
+  const { login, database, may } = rows[0]!
+  if (may) return
+  throw new DatabaseSetupError(
+    `The database login may not create schemas. Run as the database owner: GRANT CREATE ON DATABASE ${quoteIdentifier(database)} TO ${quoteIdentifier(login)}`,
+  )
 }

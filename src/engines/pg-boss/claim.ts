@@ -1,7 +1,7 @@
 /** Claiming: due runs of one task become `active`, and ours. */
 import type { Database } from '../../db/database.ts'
 import type { JsonValue } from '../../task/json.ts'
-import { type JobData, readData } from './job.ts'
+import { type JobData, nowMs, readData } from './job.ts'
 
 export interface Claim {
   id: string
@@ -28,7 +28,7 @@ const becomeActive = `
   FROM next
   WHERE j.name = $1 AND j.id = next.id
   RETURNING j.id, j.group_id, j.data, j.retry_count, j.retry_limit, j.started_on::text AS started_on,
-    coalesce(j.retry_count = 0 AND (j.data->>'expiresAt')::timestamptz < now(), false) AS lapsed`
+    coalesce(j.retry_count = 0 AND j.data->'expiresAt' < ${nowMs}, false) AS lapsed`
 
 /**
  * Index: pg-boss's job_i11 (name, priority desc, created_on, start_after); flat with the backlog. A queue grows and

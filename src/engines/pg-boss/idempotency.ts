@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { RunRequest } from '../../task/run.ts'
 import type { Execute } from './enqueue.ts'
+import { nowMs } from './job.ts'
 
 export interface KeyClaim {
   runId: string
@@ -31,7 +32,7 @@ const claimSql = `
           SELECT 1 FROM pgboss.job j
           WHERE j.name = held.task_id AND j.id = held.run_id
             AND (j.state IN ('failed', 'cancelled')
-              OR (j.state = 'created' AND (j.data->>'expiresAt')::timestamptz < now()))
+              OR (j.state = 'created' AND j.data->'expiresAt' < ${nowMs}))
         ) AS reusable
       ) AS verdict
     )

@@ -9,8 +9,8 @@ export interface JobData {
   tags?: readonly string[]
   parent?: string
   key?: string
-  /** ISO time after which a run that has never started does not start any more. */
-  expiresAt?: string
+  /** Milliseconds since 1970 after which a run that has never started does not start any more. */
+  expiresAt?: number
 }
 
 /** Rows can be changed by hand, and one that holds no such object must not spoil those that are read with it. */
@@ -27,7 +27,7 @@ export function toJob(request: RunRequest, now = Date.now()): JobInsert<JobData>
   if (request.tags.length > 0) data.tags = request.tags
   if (request.parentRunId) data.parent = request.parentRunId
   if (request.idempotency) data.key = request.idempotency.key
-  if (request.ttlMs !== null) data.expiresAt = new Date(startAt + request.ttlMs).toISOString()
+  if (request.ttlMs !== null) data.expiresAt = startAt + request.ttlMs
   return {
     id: request.id,
     data,
@@ -39,6 +39,9 @@ export function toJob(request: RunRequest, now = Date.now()): JobInsert<JobData>
     ...(request.delayMs > 0 ? { startAfter: `${request.delayMs / 1000} seconds` } : {}),
   }
 }
+
+/** To compare with `expiresAt`; as jsonb, which compares with whatever somebody may have written there by hand. */
+export const nowMs = 'to_jsonb(extract(epoch FROM now()) * 1000)'
 
 /** What runColumns reads. */
 export interface JobRow {
@@ -64,7 +67,7 @@ export const runColumns = `
   id, name, group_id, state, data, output, priority, retry_count, retry_limit,
   start_after <= now() AS ready,
   start_after = '${heldUntil}' AS held,
-  coalesce(state = 'created' AND (data->>'expiresAt')::timestamptz < now(), false) AS lapsed,
+  coalesce(state = 'created' AND data->'expiresAt' < ${nowMs}, false) AS lapsed,
   start_after, created_on, started_on, completed_on`
 
 export function toRun(row: JobRow): Run {
