@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { quoteIdentifier } from '../../src/db/statement.ts'
+import { inFiveTrips } from './five-trips.ts'
 import { type Benchmark, rate } from './measure.ts'
 import { makePlatform, makeTenants } from './platform.ts'
 
@@ -31,15 +32,9 @@ export const statement: Benchmark = {
             ),
           ),
         'BEGIN, 2 x SET LOCAL, statement, COMMIT': () =>
-          rate(statements, callers, async (index) => {
-            const client = await pool.connect()
-            await client.query('BEGIN')
-            await client.query(`SET LOCAL ROLE ${quoteIdentifier(tenantOf(index).role)}`)
-            await client.query(`SET LOCAL search_path TO ${quoteIdentifier(tenantOf(index).schema)}, public`)
-            await client.query('SELECT status FROM orders WHERE id = $1', ['order_1'])
-            await client.query('COMMIT')
-            client.release()
-          }),
+          rate(statements, callers, (index) =>
+            inFiveTrips(pool, tenantOf(index), 'SELECT status FROM orders WHERE id = $1', ['order_1']),
+          ),
         'the bare statement': () =>
           rate(statements, callers, (index) =>
             pool.query(`SELECT status FROM ${quoteIdentifier(tenantOf(index).schema)}.orders WHERE id = $1`, [

@@ -1,5 +1,7 @@
+import pg from 'pg'
 import { defineTask } from '../../src/task/define.ts'
 import { tenantPayload } from '../../src/task/payload.ts'
+import { inFiveTrips } from './five-trips.ts'
 import { type Benchmark, rate } from './measure.ts'
 import { makePlatform, makeTenants } from './platform.ts'
 import { drainWith } from './worker.ts'
@@ -12,7 +14,11 @@ export const tenantUpdates: Benchmark = {
   name: 'tenant-updates',
   question: `${runs} runs over ${tenantCount} tenants that each update one row, against calling the function, ${concurrency} at once both`,
   unit: 'per second',
-  targets: [{ ours: 'as runs, by a worker', theirs: 'called, no queue', atLeast: 0.9 }],
+  targets: [
+    { ours: 'as runs, by a worker', theirs: 'called, no queue', atLeast: 0.9 },
+    // The queue's share depends on what it is a share of: the same update as five round trips.
+    { ours: 'as runs, by a worker', theirs: 'called in five trips, no queue' },
+  ],
   async prepare(databaseUrl) {
     const task = defineTask({
       id: 'bench/update',
@@ -21,7 +27,9 @@ export const tenantUpdates: Benchmark = {
     })
     const platform = makePlatform({ databaseUrl, tasks: [task] })
     const slugs = await makeTenants(platform, tenantCount)
-    const { database } = await platform.ready()
+    const { database, directory } = await platform.ready()
+    const tenants = await Promise.all(slugs.map((slug) => directory.admit(slug)))
+    const pool = new pg.Pool({ connectionString: databaseUrl, max: platform.config.poolSize })
     const update = async (tenantId: string) => {
       await database.withTenant(
         tenantId,
@@ -40,8 +48,20 @@ export const tenantUpdates: Benchmark = {
           return await drainWith(platform, runs, concurrency)
         },
         'called, no queue': () => rate(runs, concurrency, (index) => update(tenantOf(index))),
+        'called in five trips, no queue': () =>
+          rate(runs, concurrency, (index) =>
+            inFiveTrips(
+              pool,
+              tenants[index % tenants.length]!,
+              'UPDATE orders SET total_cents = total_cents + 1 WHERE id = $1',
+              ['order_1'],
+            ),
+          ),
       },
-      close: () => platform.close(),
+      async close() {
+        await pool.end()
+        await platform.close()
+      },
     }
   },
 }

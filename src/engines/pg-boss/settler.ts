@@ -10,7 +10,7 @@ import type { Pace } from './pace.ts'
 import { type Settlement, settle } from './settle.ts'
 
 const maxBatch = 500
-const gatherMs = 20
+const gatherMs = 40
 /** So many runs in the time of gathering make it worth waiting. */
 const worthGathering = 10
 const longestPauseMs = 2_000

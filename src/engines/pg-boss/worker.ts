@@ -22,7 +22,7 @@ import { Settler } from './settler.ts'
 import { Ticker } from './ticker.ts'
 
 const maxClaim = 500
-const claimAheadMs = 100
+const claimAheadMs = 200
 const beatEveryMs = 3_000
 const recoverEveryMs = 2_000
 const maintainEveryMs = 60_000
