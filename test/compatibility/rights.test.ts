@@ -54,7 +54,7 @@ async function onServer(serverUrl: string, text: string): Promise<void> {
 
 const embedded = async () => ({ adminUrl: readTestConfig().serverUrl!, stop: async () => {} })
 
-describe.skipIf(!hasPostgres15)('Postgres 15', () => rightsOn(150_000, startPostgres15))
+describe.skipIf(!hasPostgres15)('Postgres 15', () => rightsOn(15, startPostgres15))
 describe('the Postgres of this test run', () => rightsOn(null, embedded))
 
 function rightsOn(major: number | null, start: () => Promise<{ adminUrl: string; stop(): Promise<void> }>) {
@@ -68,14 +68,13 @@ function rightsOn(major: number | null, start: () => Promise<{ adminUrl: string;
     await server?.stop()
   })
 
-  it.runIf(major)('is really that version', async () => {
+  it(major ? 'is really that version' : 'is at least Postgres 15', async () => {
     const client = new pg.Client({ connectionString: server.adminUrl })
     await client.connect()
-    const { rows } = await client.query(
-      "SELECT current_setting('server_version_num')::int / 10000 * 10000 AS major",
-    )
+    const { rows } = await client.query("SELECT current_setting('server_version_num')::int / 10000 AS major")
     await client.end()
-    expect(rows).toEqual([{ major }])
+    if (major) expect(rows[0].major).toBe(major)
+    else expect(rows[0].major).toBeGreaterThanOrEqual(15)
   })
 
   it('does everything with CREATEROLE, CONNECT and CREATE on the database, and CREATE on schema public', async () => {
