@@ -53,7 +53,10 @@ export async function sendAsTenant<Row>(
   statement: PreparedText,
 ): Promise<SqlResult<Row>> {
   try {
-    const settings = ['role', tenant.role, 'search_path', searchPath(tenant)] as const
+    const settings = [
+      ['role', tenant.role],
+      ['search_path', searchPath(tenant)],
+    ] as const
     return await sendScoped<Row>(client, settings, statement)
   } catch (error) {
     throw explainEntry(error, tenant)
@@ -65,7 +68,14 @@ export async function sendAsPlatform<Row>(
   client: pg.ClientBase,
   statement: PreparedText,
 ): Promise<SqlResult<Row>> {
-  return await sendScoped<Row>(client, ['role', 'none', 'search_path', platformPath], statement)
+  return await sendScoped<Row>(
+    client,
+    [
+      ['role', 'none'],
+      ['search_path', platformPath],
+    ],
+    statement,
+  )
 }
 
 /** A role that is gone means that the tenant was deleted after it was looked up. */

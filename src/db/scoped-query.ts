@@ -30,11 +30,19 @@ type WireQuery = new (
 
 const Query = pg.Query as unknown as WireQuery
 
-/** Two settings: name, value, name, value. */
-export type Settings = readonly [string, string, string, string]
+/** Names and values. The names are the caller's own; neither travels in the text. */
+export type Settings = readonly (readonly [name: string, value: string])[]
 
-/** Answers no row, so that no row description need be asked for. Evaluated left to right: neither is ever NULL. */
-const settingsSql = 'SELECT 1 WHERE set_config($1, $2, true) IS NULL OR set_config($3, $4, true) IS NULL'
+/** Answers no row, so that no row description need be asked for. Evaluated left to right: none is ever NULL. */
+function settingsSql(count: number): string {
+  const set = Array.from(
+    { length: count },
+    (_, at) => `set_config($${2 * at + 1}, $${2 * at + 2}, true) IS NULL`,
+  )
+  return `SELECT 1 WHERE ${set.join(' OR ')}`
+}
+
+const settingsTexts = [1, 2, 3, 4].map(settingsSql)
 
 class ScopedQuery extends Query {
   readonly #settings: Settings
@@ -45,8 +53,8 @@ class ScopedQuery extends Query {
   }
 
   override prepare(connection: WireConnection): void {
-    connection.parse({ text: settingsSql })
-    connection.bind({ values: this.#settings })
+    connection.parse({ text: settingsTexts[this.#settings.length - 1]! })
+    connection.bind({ values: this.#settings.flat() })
     connection.execute({})
     super.prepare(connection)
   }

@@ -1,7 +1,7 @@
 /** Claiming: due runs of one task become `active`, and ours. */
 import type { Database } from '../../db/database.ts'
 import type { JsonValue } from '../../task/json.ts'
-import { type JobData, nowMs, readData } from './job.ts'
+import { type JobData, jobTable, nowMs, readData } from './job.ts'
 
 export interface Claim {
   id: string
@@ -17,16 +17,16 @@ export interface Claim {
 
 /**
  * A run that was started before counts a new attempt. One that was handed back has no `started_on`, so it does not.
- * The alias `j` is the job, `next` the ids to claim.
+ * `next` holds the places of the rows to claim; a row that was cancelled meanwhile has moved, and is not claimed.
  */
 const becomeActive = `
-  UPDATE pgboss.job j SET
+  UPDATE ${jobTable} j SET
     state = 'active',
     started_on = clock_timestamp(),
     heartbeat_on = clock_timestamp(),
     retry_count = CASE WHEN j.started_on IS NULL THEN j.retry_count ELSE j.retry_count + 1 END
   FROM next
-  WHERE j.name = $1 AND j.id = next.id
+  WHERE j.ctid = next.ctid AND j.state < 'active'
   RETURNING j.id, j.group_id, j.data, j.retry_count, j.retry_limit, j.started_on::text AS started_on,
     coalesce(j.retry_count = 0 AND j.data->'expiresAt' < ${nowMs}, false) AS lapsed`
 
@@ -34,11 +34,16 @@ const becomeActive = `
  * Index: pg-boss's job_i11 (name, priority desc, created_on, start_after); flat with the backlog. A queue grows and
  * shrinks faster than statistics follow, and with old ones the planner would rather sort the whole backlog.
  */
-const inIndexOrder = ['enable_sort', 'off', 'enable_bitmapscan', 'off'] as const
+const inIndexOrder = [
+  ['enable_sort', 'off'],
+  ['enable_bitmapscan', 'off'],
+  ['enable_seqscan', 'off'],
+  ['enable_hashjoin', 'off'],
+] as const
 
 const claimSql = `
   WITH next AS (
-    SELECT id FROM pgboss.job
+    SELECT ctid FROM ${jobTable}
     WHERE name = $1 AND state < 'active' AND NOT blocked AND start_after <= now()
     ORDER BY priority DESC, created_on
     LIMIT $2
@@ -54,27 +59,28 @@ const claimSql = `
  */
 const claimLimitedSql = `
   WITH RECURSIVE tenant AS (
-    (SELECT group_id FROM pgboss.job
+    (SELECT group_id FROM ${jobTable}
       WHERE name = $1 AND state < 'active' AND NOT blocked AND group_id IS NOT NULL
       ORDER BY group_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT j.group_id FROM pgboss.job j
+    SELECT (SELECT j.group_id FROM ${jobTable} j
       WHERE j.name = $1 AND j.state < 'active' AND NOT j.blocked AND j.group_id IS NOT NULL AND j.group_id > tenant.group_id
       ORDER BY j.group_id LIMIT 1)
     FROM tenant WHERE tenant.group_id IS NOT NULL
   ),
   next AS (
-    SELECT head.id
+    SELECT head.ctid
     FROM tenant
     CROSS JOIN LATERAL (
-      SELECT greatest($3 - count(*), 0) AS free FROM pgboss.job
+      SELECT greatest($3 - count(*), 0) AS free FROM ${jobTable}
       WHERE name = $1 AND state = 'active' AND group_id IS NOT NULL AND group_id = tenant.group_id
     ) AS room
     CROSS JOIN LATERAL (
-      SELECT id, priority, created_on, row_number() OVER (ORDER BY priority DESC, created_on) AS place
+      SELECT ctid, priority, created_on, row_number() OVER (ORDER BY priority DESC, created_on) AS place
       FROM (
-        SELECT id, priority, created_on FROM pgboss.job
-        WHERE name = $1 AND state < 'active' AND NOT blocked AND group_id IS NOT NULL AND group_id = tenant.group_id AND start_after <= now()
+        SELECT ctid, priority, created_on FROM ${jobTable}
+        WHERE name = $1 AND state < 'active' AND NOT blocked AND start_after <= now()
+          AND group_id IS NOT NULL AND group_id = tenant.group_id
         ORDER BY priority DESC, created_on
         LIMIT room.free
       ) AS heads
@@ -83,7 +89,7 @@ const claimLimitedSql = `
     ORDER BY head.place, head.priority DESC, head.created_on
     LIMIT $2
   )
-  ${becomeActive} `
+  ${becomeActive}`
 
 const takeTurns = `SELECT pg_advisory_xact_lock(hashtextextended('cgk claim ' || $1, 0))`
 

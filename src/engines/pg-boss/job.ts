@@ -3,6 +3,9 @@ import type { JobInsert } from 'pg-boss'
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { Run, RunRequest, RunState } from '../../task/run.ts'
 
+/** The partition that holds all our queues, named outright: planning and updating through the parent costs more. */
+export const jobTable = 'pgboss.job_common'
+
 /** The job's `data`. The payload is the caller's input, as it was accepted. */
 export interface JobData {
   payload: JsonValue

@@ -8,7 +8,7 @@ import type { Database } from '../../db/database.ts'
 import type { Outcome } from '../../task/outcome.ts'
 import { failedRetentionSeconds, readyChannel } from './boss.ts'
 import type { Claim } from './claim.ts'
-import { heldUntil } from './job.ts'
+import { heldUntil, jobTable } from './job.ts'
 
 export type SettledKind = Exclude<Outcome['kind'], 'abandoned'> | 'expired'
 
@@ -25,7 +25,10 @@ export interface Settlement {
  * Index: the primary key (name, id). `state::text` and the switches leave the planner no other way: with old statistics
  * it would read every running or every kept job instead.
  */
-const byPrimaryKey = ['enable_hashjoin', 'off', 'enable_mergejoin', 'off'] as const
+const byPrimaryKey = [
+  ['enable_hashjoin', 'off'],
+  ['enable_mergejoin', 'off'],
+] as const
 
 /**
  * A run is held only while its tenant is suspended. The lock on the tenant's row makes that sure: whoever resumes it
@@ -40,7 +43,7 @@ const settleSql = `
     SELECT slug FROM public.organizations WHERE slug = ANY($9::text[]) AND status = 'suspended' FOR SHARE
   ),
   settled AS (
-    UPDATE pgboss.job j SET
+    UPDATE ${jobTable} j SET
       state = (CASE
         WHEN answer.kind IN ('completed', 'retry', 'failed', 'cancelled') THEN answer.kind
         WHEN answer.kind = 'expired' THEN 'cancelled'
@@ -78,7 +81,7 @@ const settleSql = `
  * Index: the primary key.
  */
 const completeSql = `
-  UPDATE pgboss.job j SET state = 'completed', completed_on = now(), output = NULL
+  UPDATE ${jobTable} j SET state = 'completed', completed_on = now(), output = NULL
   FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[]) AS answer (name, id, retry_count, started_on)
   WHERE j.name = answer.name AND j.id = answer.id
     AND j.state::text = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
