@@ -103,9 +103,18 @@ export class Platform {
       logger: this.logger,
       onSettled: (event) => {
         waiter.settled(event.runId)
-        options.onSettled?.(event)
+        this.#tell(options.onSettled, event)
       },
     })
+  }
+
+  /** What an app's listener throws is the app's: it must not keep a worker from going on. */
+  #tell(onSettled: WorkerOptions['onSettled'], event: SettledEvent): void {
+    try {
+      onSettled?.(event)
+    } catch (error) {
+      this.logger.error({ err: error, run: event.runId }, 'onSettled threw an error')
+    }
   }
 
   /** The tasks of this platform; loaded at first use. */
@@ -146,6 +155,9 @@ export class Platform {
         return scope !== undefined && !scope.ended && scope.transaction !== null
       },
       admitTenant: async (tenantId) => {
+        // Inside its own context a tenant was admitted already; a transaction must not wait for a second connection.
+        const scope = currentScope()
+        if (scope && !scope.ended && scope.tenant?.slug === tenantId) return
         await (await ready()).directory.admit(tenantId)
       },
       enqueue: async (requests) => {

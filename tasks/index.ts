@@ -1,14 +1,23 @@
-/** The registry: every task there is. The path of its file is its id; the platform checks that ids are unique. */
+/** The registry: every task there is. The path of a task's file is its id; the platform checks both. */
 import { approveCreator } from './creators/approve.ts'
 import { creditCommission } from './orders/credit-commission.ts'
 import { processOrder } from './orders/process-order.ts'
 import { matureCommissions } from './payouts/mature-commissions.ts'
 import { scheduleReviewRequest } from './reviews/schedule-request.ts'
 
-export default [
+const registry = [
   processOrder,
   creditCommission,
   scheduleReviewRequest,
   approveCreator,
   matureCommissions,
 ] as const
+
+export default registry
+
+/** So that `tasks.trigger(id, payload)` knows these ids and payloads. */
+declare module '@cgk-platform/jobs' {
+  interface Register {
+    tasks: typeof registry
+  }
+}

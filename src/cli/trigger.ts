@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { InvalidPayloadError, InvalidTriggerOptionsError } from '../errors.ts'
 import type { TriggerOptions } from '../task/options.ts'
+import type { TaskId } from '../task/registry.ts'
 import { repeated, wholeNumber } from './arguments.ts'
 import { printJson } from './print.ts'
 import { printRun } from './run-text.ts'
@@ -39,7 +40,7 @@ export const trigger = new Command('trigger')
     const payload = parsePayload(taskId, options.payload)
     await withPlatform(async ({ tasks, runs }) => {
       const timeoutMs = await readTimeout(options.timeout)
-      const { id } = await tasks.trigger(taskId, payload as never, triggerOptions(options))
+      const { id } = await tasks.trigger(taskId as TaskId, payload as never, triggerOptions(options))
       if (!options.wait) return options.json ? printJson({ id }) : console.log(id)
       // Known before the wait, should the wait be cut off.
       if (!options.json) console.error(`Waiting for run ${id}`)

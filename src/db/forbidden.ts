@@ -13,6 +13,8 @@ const forbidden = new Set(
 const belongsToThePlatform = new Set(['role', 'search_path', 'session', 'schema'])
 const forbiddenCall =
   /\b(set_config|pg_(?:try_)?advisory_lock(?:_shared)?)"?(?:\s|\/\*[\s\S]*?\*\/|--[^\n]*\n)*\(/i
+/** U&"\0073et_config" is a name that nobody can read, so it could be any of the above. */
+const escapedName = /\bu&"/i
 const intoTemporary = /(?<!\b(?:insert|merge)\s+)\binto\s+(?:(?:local|global)\s+)?temp(?:orary)?\b/i
 
 /** @throws ForbiddenStatementError */
@@ -23,7 +25,12 @@ export function refuseForbidden(text: string): void {
 
 function forbiddenIn(text: string): string | undefined {
   const words = leadingWords(text, 3)
-  return forbiddenStart(text, words) ?? forbiddenCall.exec(text)?.[1] ?? intoTemporary.exec(text)?.[0]
+  return (
+    forbiddenStart(text, words) ??
+    forbiddenCall.exec(text)?.[1] ??
+    intoTemporary.exec(text)?.[0] ??
+    escapedName.exec(text)?.[0]
+  )
 }
 
 function forbiddenStart(text: string, [first = '', ...next]: string[]): string | undefined {

@@ -28,7 +28,6 @@ const stringify = configure({
   circularValue: '[Circular]',
   deterministic: false,
   maximumDepth: 100,
-  maximumBreadth: 10_000,
 })
 
 export function storableOutput(output: unknown): JsonValue {

@@ -54,8 +54,8 @@ export function readOutcome(
   if (cause instanceof RunCancelledError) return { kind: 'cancelled' }
   if (cause instanceof WorkerStoppingError) return postponed(0, cause)
   if (cause instanceof RunTimeoutError) return retryOrFail(cause, attempt, rule)
-  if (thrown instanceof SnoozeError) return postponed(thrown.delayMs, thrown)
-  if (thrown instanceof RateLimitedError) return postponed(Math.max(0, thrown.retryAfterMs), thrown)
+  if (thrown instanceof SnoozeError) return postponed(waitOf(thrown.delayMs, rule), thrown)
+  if (thrown instanceof RateLimitedError) return postponed(waitOf(thrown.retryAfterMs, rule), thrown)
   if (thrown instanceof TenantSuspendedError) return { kind: 'held', reason: withoutStack(thrown) }
   if (isFinalError(thrown)) return { kind: 'failed', error: storableError(thrown) }
   return retryOrFail(thrown, attempt, rule)
@@ -88,6 +88,17 @@ function retryOrFail(
   const error = storableError(thrown)
   if (attempt >= maxAttempts) return { kind: 'failed', error }
   return { kind: 'retry', delayMs: retryDelay(rule, attempt), error }
+}
+
+const longestWaitMs = 365 * 86_400_000
+
+/**
+ * A delay that came from outside may be anything: a Retry-After that is a date reads as NaN. What is no number waits as
+ * long as a first retry would; nothing waits longer than a year.
+ */
+function waitOf(delayMs: unknown, rule: RetryRule): number {
+  if (typeof delayMs !== 'number' || Number.isNaN(delayMs)) return rule.minDelayMs
+  return Math.round(Math.min(longestWaitMs, Math.max(0, delayMs)))
 }
 
 function postponed(delayMs: number, reason: Error): Outcome {

@@ -58,14 +58,14 @@ export async function acceptPayload(
   payload: unknown,
   maxBytes: number,
 ): Promise<AcceptedPayload> {
-  const unstorable = findUnstorable(payload)
-  if (unstorable) throw new InvalidPayloadError(taskId, [unstorable])
-  const text = JSON.stringify(payload) ?? 'null'
+  const text = toJson(taskId, payload)
   if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
     const message = `larger than ${maxBytes} bytes of JSON; store large data in a table and pass its id`
     throw new InvalidPayloadError(taskId, [{ path: '', message }])
   }
   const input = JSON.parse(text) as JsonValue
+  // Once more: what a toJSON answered was not seen before.
+  refuseUnstorable(taskId, input)
   const parsed = await parsePayload(taskId, schema, input)
   return { tenantId: parsed.tenantId, input }
 }
@@ -83,6 +83,24 @@ export async function parsePayload<Schema extends PayloadSchema>(
   return result.data as z.output<Schema> & { tenantId: string }
 }
 
+function toJson(taskId: string, payload: unknown): string {
+  try {
+    refuseUnstorable(taskId, payload)
+    return JSON.stringify(payload) ?? 'null'
+  } catch (error) {
+    if (error instanceof InvalidPayloadError) throw error
+    // A getter or a toJSON threw. Its message may hold anything, so it is not repeated.
+    throw new InvalidPayloadError(taskId, [
+      { path: '', message: 'has no JSON form: reading it threw an error' },
+    ])
+  }
+}
+
+function refuseUnstorable(taskId: string, value: unknown): void {
+  const found = findUnstorable(value)
+  if (found) throw new InvalidPayloadError(taskId, [found])
+}
+
 function asPayloadIssue(issue: z.core.$ZodIssue): PayloadIssue {
   return { path: issue.path.map(String).join('.'), message: issue.message }
 }
@@ -95,7 +113,7 @@ function findUnstorable(value: unknown, path: string[] = [], above: object[] = [
   if (typeof value !== 'object' || value === null) return null
   if (above.includes(value)) return at('refers to itself; a payload is a tree')
   if (above.length > 200) return at('is nested more than 200 levels deep')
-  // A Date and its like choose their own JSON form; it is validated after the round trip.
+  // A Date and its like choose their own JSON form; what they choose is looked at after the round trip.
   if ('toJSON' in value && typeof value.toJSON === 'function') return null
   above.push(value)
   for (const key of Object.keys(value)) {

@@ -221,6 +221,7 @@ describe('forbidden statements', () => {
     `SELECT "set_config"('role', 'none', true)`,
     "SELECT set_config/**/('role', 'none', true)",
     "(SELECT set_config('role', 'none', true))",
+    `SELECT U&"set\\005fconfig"('role', 'none', true)`,
     'SELECT pg_advisory_lock(1)',
     'SELECT pg_try_advisory_lock(1)',
     'SELECT pg_advisory_lock_shared(1)',

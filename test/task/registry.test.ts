@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { tasks } from '../../src/default-platform.ts'
 import { InvalidTaskError, UnknownTaskError } from '../../src/errors.ts'
 import { defineTask } from '../../src/task/define.ts'
 import { tenantPayload } from '../../src/task/payload.ts'
@@ -27,6 +28,19 @@ test('two tasks of one id are refused, and what is no task', () => {
 test("the repo's own registry agrees with its folder", async () => {
   const registry = await loadRegistry(join(import.meta.dirname, '../../tasks/index.ts'))
   expect(registry.list().map(({ id }) => id)).toContain('orders/process-order')
+})
+
+test('tasks.trigger knows the ids and payloads of the registry: what is wrong does not compile', () => {
+  const calls = () => [
+    tasks.trigger('orders/process-order', { tenantId: 'rawdog', orderId: 'order_1' }),
+    // @ts-expect-error: there is no such task.
+    tasks.trigger('orders/no-such-task', { tenantId: 'rawdog', orderId: 'order_1' }),
+    // @ts-expect-error: it is orderId.
+    tasks.trigger('orders/process-order', { tenantId: 'rawdog', ordrId: 'order_1' }),
+    // @ts-expect-error: a payload carries its tenant.
+    tasks.batchTrigger('orders/process-order', [{ payload: { orderId: 'order_1' } }]),
+  ]
+  expect(calls).toBeTypeOf('function')
 })
 
 test('a folder that agrees with its list', async () => {

@@ -57,7 +57,7 @@ export class PgBossEngine implements Engine {
     this.tenantWork = tenantWork(this.#queue)
     this.#listener
       .on(readyChannel, (taskId) => this.#eachWorker((worker) => worker.wake(taskId)))
-      .on(cancelChannel, (runId) => this.#eachWorker((worker) => worker.cancelled(runId)))
+      .on(cancelChannel, (runId) => this.#eachWorker((worker) => worker.askAbout(runId)))
       .onConnect(() => this.#eachWorker((worker) => worker.wakeAll()))
   }
 

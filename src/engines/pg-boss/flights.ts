@@ -21,6 +21,10 @@ export class Flights {
     return this.#flights.size
   }
 
+  has(runId: string): boolean {
+    return this.#flights.has(runId)
+  }
+
   /** The flight of this very claim: the run may have been lost, and be ours again by a later one. */
   of(claim: Claim): Flight | undefined {
     const flight = this.#flights.get(claim.id)

@@ -52,6 +52,7 @@ export class PgBossWorker implements Worker {
   readonly #pace = new Pace()
   readonly #settler: Settler
   readonly #poller: Ticker
+  readonly #beater: Ticker
   readonly #tickers: readonly Ticker[]
 
   /** Tasks that probably have due runs, in the order they will be asked. */
@@ -84,9 +85,10 @@ export class PgBossWorker implements Worker {
         this.#logger.warn({ err: error }, `${what} failed; it is tried again`),
       )
     this.#poller = ticker('Looking for due runs', pollMs.deaf, () => this.#poll())
+    this.#beater = ticker('The heartbeat', beatEveryMs, () => this.#flights.beat(this.#queue))
     this.#tickers = [
       this.#poller,
-      ticker('The heartbeat', beatEveryMs, () => this.#flights.beat(this.#queue)),
+      this.#beater,
       ticker('Taking back lost runs', recoverEveryMs, () => this.#recover()),
       ticker('Maintenance', maintainEveryMs, () => this.#maintain()),
     ]
@@ -110,8 +112,14 @@ export class PgBossWorker implements Worker {
     this.#poller.soon()
   }
 
+  /** This run was cancelled, by us. */
   cancelled(runId: string): void {
     this.#flights.cancelled(runId)
+  }
+
+  /** Somebody says that this run was cancelled. Anybody may notify, so the table is asked. */
+  askAbout(runId: string): void {
+    if (this.#flights.has(runId)) this.#beater.soon()
   }
 
   stop({ timeoutMs = this.#options.stopTimeoutMs }: { timeoutMs?: number } = {}): Promise<void> {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { runs, tasks } from '../../../src/default-platform.ts'
 import { InvalidPayloadError, UnknownTaskError } from '../../../src/errors.ts'
+import type { TaskId } from '../../../src/task/registry.ts'
 import { doing, echo, gate, kit, other, plain, stateOf, work } from './kit.ts'
 
 export function running(): void {
@@ -45,10 +46,12 @@ export function running(): void {
 
     test('a task is triggered by its id', async () => {
       const tenantId = await kit.tenant()
-      const { id } = await tasks.trigger('conformance/echo', { tenantId, text: 'a' })
+      const { id } = await tasks.trigger('conformance/echo' as TaskId, { tenantId, text: 'a' } as never)
       await kit.drain()
       expect(await stateOf({ id })).toBe('completed')
-      await expect(tasks.trigger('conformance/none', { tenantId })).rejects.toThrow(UnknownTaskError)
+      await expect(tasks.trigger('conformance/none' as TaskId, { tenantId } as never)).rejects.toThrow(
+        UnknownTaskError,
+      )
     })
 
     test('a batch is queued whole, in order, over tasks of any tenant', async () => {

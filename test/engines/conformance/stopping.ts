@@ -53,5 +53,22 @@ export function stopping(): void {
       const worker = await work()
       await Promise.all([worker.stop(), worker.stop()])
     })
+
+    test('goes on, and stops, whatever the listener of its app throws', async () => {
+      const tenantId = await kit.tenant()
+      const heard: string[] = []
+      const worker = await work({
+        onSettled: ({ runId }) => {
+          heard.push(runId)
+          throw new Error('from onSettled')
+        },
+      })
+      const one = await plain.trigger({ tenantId, ...doing(() => 1) })
+      await runs.wait(one.id)
+      const two = await plain.trigger({ tenantId, ...doing(() => 2) })
+      await runs.wait(two.id)
+      await worker.stop({ timeoutMs: 10_000 })
+      expect(heard).toEqual([one.id, two.id])
+    })
   })
 }

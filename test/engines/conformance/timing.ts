@@ -133,5 +133,39 @@ export function timing(): void {
       await kit.drain()
       expect(await runs.get(id)).toMatchObject({ state: 'completed', output: 1, attempt: 1, attempts: [] })
     })
+
+    test.each([Number.NaN, -5, '7' as never])(
+      'RateLimitedError with %o for a delay still comes back',
+      async (delay) => {
+        const tenantId = await kit.tenant()
+        let calls = 0
+        const { id } = await plain.trigger({
+          tenantId,
+          ...doing(() => {
+            calls += 1
+            if (calls === 1) throw new RateLimitedError('slow down', delay)
+            return calls
+          }),
+        })
+        await kit.drain()
+        await kit.advance('1m')
+        await kit.drain()
+        expect(await runs.get(id)).toMatchObject({ state: 'completed', output: 2, attempt: 1, attempts: [] })
+      },
+    )
+
+    test('nothing is postponed for longer than a year', async () => {
+      const tenantId = await kit.tenant()
+      const { id } = await plain.trigger({
+        tenantId,
+        ...doing(() => {
+          throw new RateLimitedError('slow down', Number.POSITIVE_INFINITY)
+        }),
+      })
+      await kit.drain()
+      const { state, runAt, createdAt } = await runs.get(id)
+      expect(state).toBe('scheduled')
+      expect(runAt.getTime() - createdAt.getTime()).toBeLessThan(366 * 86_400_000)
+    })
   })
 }
