@@ -7,7 +7,7 @@
 import pg from 'pg'
 import { UnknownTenantError } from '../errors.ts'
 import type { TenantIdentity } from './scope.ts'
-import { sendScoped } from './scoped-query.ts'
+import { type Settings, sendScoped } from './scoped-query.ts'
 import { quoteIdentifier, type SqlResult } from './statement.ts'
 
 export interface PreparedText {
@@ -46,6 +46,18 @@ export async function send<Row>(client: pg.ClientBase, statement: PreparedText):
   return { rows, rowCount: rowCount ?? 0 }
 }
 
+const knownSettings = new WeakMap<TenantIdentity, Settings>()
+
+/** The same for every statement of a tenant, so they are made once. */
+function settingsOf(tenant: TenantIdentity): Settings {
+  let settings = knownSettings.get(tenant)
+  if (!settings) {
+    settings = ['role', tenant.role, 'search_path', searchPath(tenant)]
+    knownSettings.set(tenant, settings)
+  }
+  return settings
+}
+
 /** A statement of a tenant as a transaction of its own, in one flight. */
 export async function sendAsTenant<Row>(
   client: pg.ClientBase,
@@ -53,11 +65,7 @@ export async function sendAsTenant<Row>(
   statement: PreparedText,
 ): Promise<SqlResult<Row>> {
   try {
-    const settings = [
-      ['role', tenant.role],
-      ['search_path', searchPath(tenant)],
-    ] as const
-    return await sendScoped<Row>(client, settings, statement)
+    return await sendScoped<Row>(client, settingsOf(tenant), statement)
   } catch (error) {
     throw explainEntry(error, tenant)
   }
@@ -68,14 +76,7 @@ export async function sendAsPlatform<Row>(
   client: pg.ClientBase,
   statement: PreparedText,
 ): Promise<SqlResult<Row>> {
-  return await sendScoped<Row>(
-    client,
-    [
-      ['role', 'none'],
-      ['search_path', platformPath],
-    ],
-    statement,
-  )
+  return await sendScoped<Row>(client, ['role', 'none', 'search_path', platformPath], statement)
 }
 
 /** A role that is gone means that the tenant was deleted after it was looked up. */

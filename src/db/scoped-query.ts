@@ -30,8 +30,8 @@ type WireQuery = new (
 
 const Query = pg.Query as unknown as WireQuery
 
-/** Names and values. The names are the caller's own; neither travels in the text. */
-export type Settings = readonly (readonly [name: string, value: string])[]
+/** Name, value, name, value: as they travel, for this is done for every statement. */
+export type Settings = readonly string[]
 
 /** Answers no row, so that no row description need be asked for. Evaluated left to right: none is ever NULL. */
 function settingsSql(count: number): string {
@@ -42,7 +42,7 @@ function settingsSql(count: number): string {
   return `SELECT 1 WHERE ${set.join(' OR ')}`
 }
 
-const settingsTexts = [1, 2, 3, 4].map(settingsSql)
+const settingsTexts = [0, 1, 2, 3, 4].map(settingsSql)
 
 class ScopedQuery extends Query {
   readonly #settings: Settings
@@ -53,8 +53,8 @@ class ScopedQuery extends Query {
   }
 
   override prepare(connection: WireConnection): void {
-    connection.parse({ text: settingsTexts[this.#settings.length - 1]! })
-    connection.bind({ values: this.#settings.flat() })
+    connection.parse({ text: settingsTexts[this.#settings.length / 2]! })
+    connection.bind({ values: this.#settings })
     connection.execute({})
     super.prepare(connection)
   }

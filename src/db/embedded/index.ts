@@ -4,7 +4,8 @@
  * process is adopted, and the last living user stops it.
  *
  * The story, in order: find the binaries; choose the account; under the folder's lock make the cluster if there is
- * none, adopt or start the server, sign in as a user, and make the login and its database if they are missing.
+ * none, adopt or start the server, sign in as a user, and make the login and its database if they are missing. From then
+ * on until it leaves, every user watches the server and brings it back when it ends.
  */
 import { chooseAccount } from './account.ts'
 import { findBinaries } from './binaries.ts'
@@ -15,6 +16,7 @@ import { makeLoginOnce } from './login.ts'
 import { readOrMakePasswords } from './passwords.ts'
 import { runPostmaster, stopPostmaster } from './postmaster.ts'
 import { addUser, removeUser } from './users.ts'
+import { Watch } from './watch.ts'
 
 export interface EmbeddedPostgresOptions {
   /** The folder of the server: data, log, passwords, lock. Made when missing; nothing else may live in it. */
@@ -25,6 +27,8 @@ export interface EmbeddedPostgresOptions {
   settings?: Record<string, string>
   /** The login may create databases. Default false. */
   createDatabases?: boolean
+  /** False leaves the server down when it ends under this process, for tests of an outage. Default true. */
+  watch?: boolean
 }
 
 export interface EmbeddedPostgres {
@@ -40,16 +44,19 @@ export interface EmbeddedPostgres {
 
 /** @throws EmbeddedPostgresError that says what to do: platform, package, account, disk, port, version. */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const { dataDir, durable = true, settings = {}, createDatabases = false } = options
+  const { dataDir, durable = true } = options
   const binaries = await findBinaries()
   const folder = await openFolder(dataDir)
   return withLock(folder.lock, async () => {
     const account = await chooseAccount(binaries.postgres, folder.path, folder.data)
-    return startUnderLock({ binaries, folder, account, durable }, settings, createDatabases)
+    return startUnderLock({ binaries, folder, account, durable }, options)
   })
 }
 
-async function startUnderLock(plan: ClusterPlan, settings: Record<string, string>, createDatabases: boolean) {
+async function startUnderLock(
+  plan: ClusterPlan,
+  { settings = {}, createDatabases = false, watch: isWatched = true }: EmbeddedPostgresOptions,
+) {
   const { folder } = plan
   const passwords = await readOrMakePasswords(folder)
   await makeClusterOnce(plan, passwords.postgres)
@@ -63,9 +70,14 @@ async function startUnderLock(plan: ClusterPlan, settings: Record<string, string
     await leave(folder, user)
     throw error
   }
+  const watch = isWatched ? new Watch(plan, settings, user, postmaster) : undefined
+  const leaveForGood = async () => {
+    await watch?.stop()
+    await withLock(folder.lock, () => leave(folder, user))
+  }
   let left: Promise<void> | undefined
   const stop = () => {
-    left ??= withLock(folder.lock, () => leave(folder, user))
+    left ??= leaveForGood()
     return left
   }
   return { url, adminUrl, joined, stop }

@@ -27,6 +27,20 @@ export function startOf(pid: number): string | undefined {
   }
 }
 
+/**
+ * Whether the process that started then has ended. Cheap enough for every second: where there is no /proc it asks the
+ * kernel about the pid alone, and starts no `ps`.
+ */
+export function hasEnded(pid: number, start: string | undefined): boolean {
+  if (process.platform === 'linux') return start === undefined || startOf(pid) !== start
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+}
+
 /** The command line; empty when the process is dead. */
 export function commandOf(pid: number): string {
   try {

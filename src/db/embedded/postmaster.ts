@@ -19,18 +19,24 @@ import { settingArguments } from './settings.ts'
 const READY_TIMEOUT_MS = 120_000
 const MAX_LAUNCHES = 60
 const PAUSE_MS = 250
+const PORT_PATIENCE_MS = 3_000
 const FAST_SHUTDOWN_MS = 30_000
 const IMMEDIATE_SHUTDOWN_MS = 10_000
 const POLL_MS = 10
 
-/** Adopts the living Postgres of the folder, or starts one. */
-export async function runPostmaster(plan: ClusterPlan, settings: Record<string, string>) {
+/**
+ * Adopts the living Postgres of the folder, or starts one: on the port of a crashed one, if nobody took it, for that is
+ * where the pools of living processes look.
+ */
+export async function runPostmaster(plan: ClusterPlan, settings: Record<string, string>, oldPort?: number) {
   const { folder } = plan
+  // Read once: a launch that fails takes the pid file with it.
+  const wanted = oldPort ?? readPidFile(folder)?.port
   for (let launches = 0; ; ) {
     const found = findPostmaster(folder)
     if (!found && launches === 0) await keepOldLog(folder)
     if (!found) launches += 1
-    const pid = found?.pid ?? (await launch(plan, settings))
+    const pid = found?.pid ?? (await launch(plan, settings, wanted))
     const postmaster = await untilReadyOrDead(folder, pid)
     if (postmaster) return { postmaster, joined: found !== undefined }
     // One that we found and that died was stopping: the next round starts a new one.
@@ -71,11 +77,14 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-async function launch(plan: ClusterPlan, settings: Record<string, string>): Promise<number> {
+async function launch(
+  plan: ClusterPlan,
+  settings: Record<string, string>,
+  wantedPort: number | undefined,
+): Promise<number> {
   const { binaries, folder, account, durable } = plan
   await removeMisleadingPidFile(folder)
-  // The port of a crashed server, if nobody took it: the pools of living processes find the new one there.
-  const port = await freePort(readPidFile(folder)?.port)
+  const port = await choosePort(wantedPort)
   const { command, args, options } = asAccount(account, binaries.postgres, [
     '-D',
     folder.data,
@@ -124,14 +133,21 @@ async function untilGone(pid: number, timeoutMs: number): Promise<boolean> {
   return true
 }
 
+/** The children of a killed server may hold its port for a moment longer. */
+async function choosePort(wanted = 0): Promise<number> {
+  const deadline = Date.now() + PORT_PATIENCE_MS
+  while (wanted !== 0 && Date.now() < deadline) {
+    const port = await freePort(wanted).catch(() => undefined)
+    if (port !== undefined) return port
+    await sleep(PAUSE_MS)
+  }
+  return freePort()
+}
+
+/** Fails when the wanted one is taken; 0 is any. */
 async function freePort(wanted = 0): Promise<number> {
   const server = createServer().listen(wanted, '127.0.0.1')
-  try {
-    await once(server, 'listening')
-  } catch (error) {
-    if (wanted === 0) throw error
-    return freePort()
-  }
+  await once(server, 'listening')
   const { port } = server.address() as { port: number }
   server.close()
   await once(server, 'close')

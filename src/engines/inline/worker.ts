@@ -44,7 +44,7 @@ export class InlineWorker implements Worker {
     this.#wakeUp()
   }
 
-  stop({ timeoutMs = 25_000 }: { timeoutMs?: number } = {}): Promise<void> {
+  stop({ timeoutMs = this.#options.stopTimeoutMs }: { timeoutMs?: number } = {}): Promise<void> {
     this.#stopped ??= this.#shutDown(timeoutMs)
     return this.#stopped
   }

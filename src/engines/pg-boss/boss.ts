@@ -22,7 +22,7 @@ const day = 86_400
 
 /** Our recovery (heartbeat.ts) takes runs back long before; this is the backstop behind it. */
 const backstopSeconds = 60
-export const completedRetentionSeconds = 7 * day
+const completedRetentionSeconds = 7 * day
 export const failedRetentionSeconds = 90 * day
 
 /** Everything that differs between tasks is set per job, so all queues are alike and never need an update. */

@@ -35,11 +35,11 @@ const becomeActive = `
  * shrinks faster than statistics follow, and with old ones the planner would rather sort the whole backlog.
  */
 const inIndexOrder = [
-  ['enable_sort', 'off'],
-  ['enable_bitmapscan', 'off'],
-  ['enable_seqscan', 'off'],
-  ['enable_hashjoin', 'off'],
-] as const
+  ...['enable_sort', 'off'],
+  ...['enable_bitmapscan', 'off'],
+  ...['enable_seqscan', 'off'],
+  ...['enable_hashjoin', 'off'],
+]
 
 const claimSql = `
   WITH next AS (

@@ -25,10 +25,7 @@ export interface Settlement {
  * Index: the primary key (name, id). `state::text` and the switches leave the planner no other way: with old statistics
  * it would read every running or every kept job instead.
  */
-const byPrimaryKey = [
-  ['enable_hashjoin', 'off'],
-  ['enable_mergejoin', 'off'],
-] as const
+const byPrimaryKey = ['enable_hashjoin', 'off', 'enable_mergejoin', 'off']
 
 /**
  * A run is held only while its tenant is suspended. The lock on the tenant's row makes that sure: whoever resumes it
