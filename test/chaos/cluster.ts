@@ -32,9 +32,9 @@ export class Cluster {
     return this.#handles[0]!.url
   }
 
-  /** On the port it had before. */
+  /** On the port it had before. Nobody else brings it back: the outage lasts as long as the test wants. */
   async start(): Promise<void> {
-    const handle = await startEmbeddedPostgres({ dataDir: this.#folder.path, durable: true })
+    const handle = await startEmbeddedPostgres({ dataDir: this.#folder.path, durable: true, watch: false })
     this.#handles.push(handle)
     if (handle.url !== this.url) throw new Error(`Postgres came back as ${handle.url}, not as ${this.url}`)
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -161,7 +162,7 @@ test('when its process is killed, Postgres lives on and the next start adopts it
 
 test('when Postgres is killed, the next start recovers every acknowledged commit, on the same port', async () => {
   const dataDir = made
-  const before = await startEmbeddedPostgres({ dataDir })
+  const before = await startEmbeddedPostgres({ dataDir, watch: false })
   await query(before.url, 'CREATE TABLE money (n int)')
   await query(before.url, 'INSERT INTO money VALUES (42)')
   const pid = await postmasterPid(dataDir)
@@ -174,6 +175,73 @@ test('when Postgres is killed, the next start recovers every acknowledged commit
   expect(await query(after.url, 'SELECT n FROM money')).toEqual([{ n: 42 }])
   await before.stop() // a user who missed the crash does not take the new server down
   expect(await query(after.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+})
+
+test('a killed Postgres comes back by itself while somebody uses it, once, and goes with its last user', async () => {
+  const server = await startEmbeddedPostgres({ dataDir: made })
+  onTestFinished(() => server.stop())
+  const guest = await startInProcess(made)
+  onTestFinished(() => guest.kill())
+  await query(server.url, 'CREATE TABLE survivor AS SELECT 9 AS n')
+  // Twice: what was brought back is watched as well.
+  for (let round = 0; round < 2; round += 1) {
+    const killed = await postmasterPid(made)
+    process.kill(killed, 'SIGKILL')
+    const rows = () => query(server.url, 'SELECT n FROM survivor').catch((error) => String(error))
+    await expect.poll(rows, { timeout: 10_000, interval: 100 }).toEqual([{ n: 9 }])
+    expect(await postmasterPid(made)).not.toBe(killed)
+  }
+  await sleep(1_500) // The other watcher has looked as well.
+  expect(countPostmasters(made)).toBe(1)
+
+  await guest.stop()
+  expect(await query(server.url, 'SELECT n FROM survivor')).toEqual([{ n: 9 }])
+  await server.stop()
+  await sleep(1_500)
+  expect(countPostmasters(made)).toBe(0)
+})
+
+test('who joins a server that is just ending starts another one', async () => {
+  const server = await startEmbeddedPostgres({ dataDir: made, watch: false })
+  onTestFinished(() => server.stop())
+  // Frozen, it is found living and takes connections, and answers none; then it is gone, as after kill -9.
+  const pid = await postmasterPid(made)
+  process.kill(pid, 'SIGSTOP')
+  const joining = startEmbeddedPostgres({ dataDir: made, watch: false })
+  await sleep(500)
+  process.kill(pid, 'SIGKILL')
+  const heir = await joining
+  onTestFinished(() => heir.stop())
+  expect(heir).toMatchObject({ joined: false, url: server.url })
+})
+
+test('a user that stops while Postgres is down does not bring it back', async () => {
+  const server = await startEmbeddedPostgres({ dataDir: made, durable: false })
+  onTestFinished(() => server.stop())
+  process.kill(await postmasterPid(made), 'SIGKILL')
+  await server.stop()
+  await sleep(1_500)
+  expect(countPostmasters(made)).toBe(0)
+})
+
+test('a port that is held a moment longer is waited for; one that is not given back is left to its owner', async () => {
+  const first = await startEmbeddedPostgres({ dataDir: made, durable: false, watch: false })
+  onTestFinished(() => first.stop())
+  const port = Number(new URL(first.url).port)
+
+  async function startWhileHeld(heldMs: number) {
+    process.kill(await postmasterPid(made), 'SIGKILL')
+    const holder = await listenOn(port)
+    const freed = sleep(heldMs).then(() => holder.close())
+    const server = await startEmbeddedPostgres({ dataDir: made, durable: false, watch: false })
+    onTestFinished(() => server.stop())
+    await freed
+    return server
+  }
+  expect((await startWhileHeld(1_000)).url).toBe(first.url)
+  const elsewhere = await startWhileHeld(4_500)
+  expect(elsewhere.url).not.toBe(first.url)
+  expect(await query(elsewhere.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
 })
 
 describe('what a crash can leave', () => {
@@ -458,6 +526,21 @@ async function dataFolderOf(adminUrl: string): Promise<{ data: string }> {
 
 async function postmasterPid(dataDir: string): Promise<number> {
   return Number.parseInt(await readFile(join(dataDir, 'data', 'postmaster.pid'), 'utf8'), 10)
+}
+
+function countPostmasters(dataDir: string): number {
+  const commands = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n')
+  return commands.filter((command) => command.includes(`/postgres -D ${join(dataDir, 'data')} `)).length
+}
+
+/** As soon as what holds the port lets go of it. */
+async function listenOn(port: number): Promise<Server> {
+  for (;;) {
+    const server = createServer().listen(port, '127.0.0.1')
+    const isListening = await once(server, 'listening').catch(() => undefined)
+    if (isListening) return server
+    await sleep(5)
+  }
 }
 
 function newFolder(): string {

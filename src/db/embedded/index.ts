@@ -14,9 +14,11 @@ import { type Folder, openFolder } from './folder.ts'
 import { withLock } from './lock.ts'
 import { makeLoginOnce } from './login.ts'
 import { readOrMakePasswords } from './passwords.ts'
-import { runPostmaster, stopPostmaster } from './postmaster.ts'
+import { runPostmaster, stopPostmaster, untilGone } from './postmaster.ts'
 import { addUser, removeUser } from './users.ts'
 import { Watch } from './watch.ts'
+
+const DYING_MS = 2_000
 
 export interface EmbeddedPostgresOptions {
   /** The folder of the server: data, log, passwords, lock. Made when missing; nothing else may live in it. */
@@ -55,8 +57,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 async function startUnderLock(
   plan: ClusterPlan,
-  { settings = {}, createDatabases = false, watch: isWatched = true }: EmbeddedPostgresOptions,
-) {
+  options: EmbeddedPostgresOptions,
+): Promise<EmbeddedPostgres> {
+  const { settings = {}, createDatabases = false, watch: isWatched = true } = options
   const { folder } = plan
   const passwords = await readOrMakePasswords(folder)
   await makeClusterOnce(plan, passwords.postgres)
@@ -67,7 +70,10 @@ async function startUnderLock(
   try {
     await makeLoginOnce(adminUrl, passwords.jobs, createDatabases)
   } catch (error) {
+    // A killed process is seen living for some milliseconds: we had joined a server that was ending.
+    const hadEnded = joined && (await untilGone(postmaster.pid, DYING_MS))
     await leave(folder, user)
+    if (hadEnded) return startUnderLock(plan, options)
     throw error
   }
   const watch = isWatched ? new Watch(plan, settings, user, postmaster) : undefined

@@ -123,7 +123,8 @@ async function untilReadyOrDead(folder: Folder, pid: number): Promise<Postmaster
   }
 }
 
-async function untilGone(pid: number, timeoutMs: number): Promise<boolean> {
+/** False when it still lives after that time. */
+export async function untilGone(pid: number, timeoutMs: number): Promise<boolean> {
   const start = startOf(pid)
   const deadline = Date.now() + timeoutMs
   while (start !== undefined && startOf(pid) === start) {
