@@ -11,11 +11,13 @@ import { createMissingTenants, devTenants } from './dev-seed.ts'
 import { Interrupted, untilAborted } from './interrupt.ts'
 import { plural } from './print.ts'
 import { type Jobs, stayOnPlatform } from './session.ts'
+import { outliveStrayErrors } from './stray-errors.ts'
 
 export const dev = new Command('dev')
   .description('start everything on this machine: database, demo tenants, a worker, and one visible pass')
   .action(async () => {
     await stayOnPlatform(async (jobs, platform, stop) => {
+      outliveStrayErrors(platform.logger)
       console.log(describeStart(platform))
       console.log(describeDatabase(platform, await platform.ready()))
       const slugs = await prepareTenants(jobs)

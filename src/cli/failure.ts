@@ -6,7 +6,7 @@ import { Interrupted } from './interrupt.ts'
 const refused = 1
 const notACommandLine = 2
 /** EX_SOFTWARE of sysexits.h. */
-const defect = 70
+export const defect = 70
 
 /** Writes to stderr; answers the exit code. */
 export function reportFailure(error: unknown): number {

@@ -17,36 +17,39 @@ const stopSignals: readonly StopSignal[] = ['SIGHUP', 'SIGINT', 'SIGTERM']
 const sameKeyPressMs = 500
 
 export class Interrupted extends Error {
-  /** As shells count: 128 and the signal's number. */
+  /** Of a signal as shells count: 128 and the signal's number. */
   readonly exitCode: number
 
-  constructor(signal: StopSignal) {
-    super(`Stopped by ${signal}.`)
+  constructor(by: string, exitCode: number) {
+    super(`Stopped by ${by}.`)
     this.name = 'Interrupted'
-    this.exitCode = 128 + constants.signals[signal]
+    this.exitCode = exitCode
   }
 }
 
-let asked: AbortSignal | undefined
+const abort = new AbortController()
+let askedAt = 0
+let isListening = false
 
 /** Aborts when somebody asks this process to stop; the reason is an `Interrupted`. From the first call on, we decide how to end. */
 export function stopAsked(): AbortSignal {
-  if (asked) return asked
-  const abort = new AbortController()
-  let askedAt = 0
+  if (isListening) return abort.signal
+  isListening = true
   for (const signal of stopSignals) {
     process.on(signal, () => {
-      const interrupted = new Interrupted(signal)
-      if (abort.signal.aborted) {
-        if (performance.now() - askedAt > sameKeyPressMs) leaveAtOnce(interrupted.exitCode)
-        return
-      }
-      askedAt = performance.now()
-      abort.abort(interrupted)
+      const interrupted = new Interrupted(signal, 128 + constants.signals[signal])
+      if (!abort.signal.aborted) askToStop(interrupted)
+      else if (performance.now() - askedAt > sameKeyPressMs) leaveAtOnce(interrupted.exitCode)
     })
   }
-  asked = abort.signal
-  return asked
+  return abort.signal
+}
+
+/** As a first Ctrl-C does. Who asks later changes nothing. */
+export function askToStop(reason: Interrupted): void {
+  if (abort.signal.aborted) return
+  askedAt = performance.now()
+  abort.abort(reason)
 }
 
 export async function untilAborted(signal: AbortSignal): Promise<void> {

@@ -31,7 +31,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
   })
-  process.on('uncaughtException', (error) => leaveAtOnce(reportFailure(error)))
+  process.on('uncaughtException', (error) => {
+    // What works for others has a way of its own to end: stray-errors.ts.
+    if (process.listenerCount('uncaughtException') === 1) leaveAtOnce(reportFailure(error))
+  })
   await run(argv)
   // Not left to an empty event loop: a task's module may hold a timer or a socket open.
   process.stdout.write('', () => process.exit())

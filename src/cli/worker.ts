@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { atLeastOne, list } from './arguments.ts'
 import { untilAborted } from './interrupt.ts'
 import { stayOnPlatform } from './session.ts'
+import { outliveStrayErrors } from './stray-errors.ts'
 
 interface Options {
   tasks?: string[]
@@ -15,6 +16,7 @@ export const worker = new Command('worker')
   .option('--concurrency <n>', 'runs in flight at once', atLeastOne)
   .action(async ({ tasks, concurrency }: Options) => {
     await stayOnPlatform(async ({ startWorker }, { config, logger }, stop) => {
+      outliveStrayErrors(logger)
       const running = await startWorker({
         ...(tasks && { only: tasks }),
         ...(concurrency && { concurrency }),

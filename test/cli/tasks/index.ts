@@ -1,4 +1,5 @@
 import { fail } from './work/fail.ts'
+import { stray } from './work/stray.ts'
 import { wait } from './work/wait.ts'
 
-export default [wait, fail]
+export default [wait, fail, stray]
