@@ -38,7 +38,7 @@ export interface Config {
 const ownMigrations = fileURLToPath(new URL('../migrations', import.meta.url))
 
 const wholeNumber = (fallback: number, min: number, max: number) =>
-  z.coerce.number().int().min(min).max(max).default(fallback)
+  z.number().int().min(min).max(max).default(fallback)
 
 const postgresUrl = z
   .string()
@@ -50,45 +50,72 @@ const postgresUrl = z
   .nullable()
   .default(null)
 
-const environment = z.object({
-  DATABASE_URL: postgresUrl,
-  DATABASE_DIRECT_URL: postgresUrl,
-  JOBS_DATA_DIR: z.string().default(join('.cgk', 'postgres')),
-  JOBS_POOL_SIZE: wholeNumber(10, 2, 500),
-  JOBS_ENGINE: z.enum(['pg-boss', 'inline']).default('pg-boss'),
-  JOBS_CONCURRENCY: wholeNumber(Math.max(50, availableParallelism() * 10), 1, 10_000),
-  JOBS_STOP_TIMEOUT_MS: wholeNumber(25_000, 0, 3_600_000),
-  JOBS_MAX_PAYLOAD_BYTES: wholeNumber(1024 * 1024, 1024, 64 * 1024 * 1024),
-  JOBS_MIGRATE: z.enum(['auto', 'off']).default('auto'),
-  JOBS_MIGRATIONS_DIR: z.string().default(ownMigrations),
-  JOBS_TASKS: z.string().nullable().default(null),
-  JOBS_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-})
+const path = z
+  .string()
+  .regex(/^[^\0]+$/, 'must be a path')
+  .transform((given) => resolve(given))
 
-export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
-  // An empty variable counts as unset: `DATABASE_URL= npm start` must not mean "connect to nowhere".
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
-  const parsed = environment.safeParse(given)
-  if (!parsed.success) {
-    // zod's messages name the rule, never the value: a URL may hold a password.
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-    throw new ConfigError(`The environment is not valid: ${problems.join('; ')}`)
+const settings = z.strictObject({
+  databaseUrl: postgresUrl,
+  directUrl: postgresUrl,
+  dataDir: path.prefault(join('.cgk', 'postgres')),
+  poolSize: wholeNumber(10, 2, 500),
+  engine: z.enum(['pg-boss', 'inline']).default('pg-boss'),
+  concurrency: wholeNumber(Math.max(50, availableParallelism() * 10), 1, 10_000),
+  stopTimeoutMs: wholeNumber(25_000, 0, 3_600_000),
+  maxPayloadBytes: wholeNumber(1024 * 1024, 1024, 64 * 1024 * 1024),
+  migrate: z.enum(['auto', 'off']).default('auto'),
+  migrationsDir: path.prefault(ownMigrations),
+  tasksModule: path.nullable().default(null),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+} satisfies Record<keyof Config, z.ZodType>)
+
+/** The variable of each setting, and how to read one that is no text. */
+const variables: Record<keyof Config, [name: string, read?: (text: string) => unknown]> = {
+  databaseUrl: ['DATABASE_URL'],
+  directUrl: ['DATABASE_DIRECT_URL'],
+  dataDir: ['JOBS_DATA_DIR'],
+  poolSize: ['JOBS_POOL_SIZE', Number],
+  engine: ['JOBS_ENGINE'],
+  concurrency: ['JOBS_CONCURRENCY', Number],
+  stopTimeoutMs: ['JOBS_STOP_TIMEOUT_MS', Number],
+  maxPayloadBytes: ['JOBS_MAX_PAYLOAD_BYTES', Number],
+  migrate: ['JOBS_MIGRATE'],
+  migrationsDir: ['JOBS_MIGRATIONS_DIR'],
+  tasksModule: ['JOBS_TASKS'],
+  logLevel: ['JOBS_LOG_LEVEL'],
+}
+
+/** @throws ConfigError that names every setting that cannot be used, as it was given, and no value. */
+export function readConfig(options: Partial<Config> = {}, env: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const parsed = settings.safeParse({ ...readEnvironment(env), ...given })
+  if (parsed.success) return parsed.data
+  const nameOf = (setting: keyof Config) => (setting in given ? setting : variables[setting][0])
+  // zod's messages name the rule, never the value: a URL may hold a password.
+  const problems = parsed.error.issues.map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `there is no setting ${issue.keys.join(', ')}`
+      : `${nameOf(issue.path[0] as keyof Config)}: ${issue.message}`,
+  )
+  throw new ConfigError(`The configuration is not valid: ${problems.join('; ')}`)
+}
+
+/** One setting that is given elsewhere, by the same rule. @throws ConfigError. */
+export function readConcurrency(value: unknown): number {
+  const parsed = settings.shape.concurrency.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw new ConfigError(`concurrency: ${parsed.error.issues[0]!.message}`)
+}
+
+function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
+  const found: Record<string, unknown> = {}
+  for (const [setting, [name, read]] of Object.entries(variables)) {
+    const text = env[name]
+    // An empty variable counts as unset: `DATABASE_URL= npm start` must not mean "connect to nowhere".
+    if (text) found[setting] = read ? read(text) : text
   }
-  const read = parsed.data
-  return {
-    databaseUrl: read.DATABASE_URL,
-    directUrl: read.DATABASE_DIRECT_URL,
-    dataDir: resolve(read.JOBS_DATA_DIR),
-    poolSize: read.JOBS_POOL_SIZE,
-    engine: read.JOBS_ENGINE,
-    concurrency: read.JOBS_CONCURRENCY,
-    stopTimeoutMs: read.JOBS_STOP_TIMEOUT_MS,
-    maxPayloadBytes: read.JOBS_MAX_PAYLOAD_BYTES,
-    migrate: read.JOBS_MIGRATE,
-    migrationsDir: resolve(read.JOBS_MIGRATIONS_DIR),
-    tasksModule: read.JOBS_TASKS === null ? null : resolve(read.JOBS_TASKS),
-    logLevel: read.JOBS_LOG_LEVEL,
-  }
+  return found
 }
 
 /** What surrounds a test run. */

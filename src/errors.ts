@@ -47,6 +47,15 @@ export class InvalidTenantSlugError extends JobsError {
   }
 }
 
+/** What people are to call a tenant is no text, too long, or has characters that nobody can read. */
+export class InvalidTenantNameError extends JobsError {
+  readonly code = 'TENANT_NAME_INVALID'
+
+  constructor() {
+    super('A tenant is named by a text of at most 200 characters, without control characters.')
+  }
+}
+
 export class UnknownTenantError extends JobsError {
   readonly code = 'TENANT_UNKNOWN'
   readonly tenantId: string
@@ -196,7 +205,7 @@ export class TenantMismatchError extends JobsError {
   }
 }
 
-/** A trigger option has a value the platform cannot use. */
+/** An option of a trigger, or of waiting for its run, that the platform does not know or cannot use. */
 export class InvalidTriggerOptionsError extends JobsError {
   readonly code = 'TRIGGER_OPTIONS_INVALID'
 }

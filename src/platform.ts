@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { type Config, readConfig } from './config.ts'
+import { type Config, readConcurrency, readConfig } from './config.ts'
 import { Database } from './db/database.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded/index.ts'
 import { Listener } from './db/listener.ts'
@@ -68,10 +68,11 @@ export class Platform {
   #listener: Listener | null = null
   #closed = false
 
+  /** @throws ConfigError when an option or a variable of the environment cannot be used. */
   constructor(options: PlatformOptions = {}) {
+    refuseOtherThanObject(options, 'configure()')
     const { tasks, logger, clock, ...overrides } = options
-    const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined))
-    this.config = { ...readConfig(), ...given }
+    this.config = readConfig(overrides)
     this.logger = logger ?? createLogger(this.config.logLevel)
     this.runs = createRuns(() => this.ready())
     this.#givenTasks = tasks
@@ -91,13 +92,16 @@ export class Platform {
     return this.#started
   }
 
-  /** Runs the tasks of the registry in this process. */
+  /** Runs the tasks of the registry in this process. @throws ConfigError, InvalidTaskError. */
   async startWorker(options: WorkerOptions = {}): Promise<Worker> {
+    checkWorkerOptions(options)
+    const { concurrency: given = this.config.concurrency } = options
+    const concurrency = readConcurrency(given)
     const { engine, waiter } = await this.ready()
     const registry = await this.registry()
     return await engine.work({
       tasks: selectTasks(registry, options.only),
-      concurrency: options.concurrency ?? this.config.concurrency,
+      concurrency,
       stopTimeoutMs: this.config.stopTimeoutMs,
       dispatcher: this.dispatcher,
       logger: this.logger,
@@ -250,7 +254,7 @@ export class Platform {
   }
 
   async #loadRegistry(): Promise<TaskRegistry> {
-    if (this.#givenTasks) return new TaskRegistry(this.#givenTasks)
+    if (this.#givenTasks !== undefined) return new TaskRegistry(this.#givenTasks)
     const module = this.config.tasksModule ?? findTasksModule()
     return module ? await loadRegistry(module) : new TaskRegistry([])
   }
@@ -270,6 +274,31 @@ async function checkVersion(database: Database): Promise<void> {
 function findTasksModule(): string | null {
   const candidates = ['tasks/index.ts', 'tasks/index.js', 'tasks/index.mjs'].map((path) => resolve(path))
   return candidates.find((path) => existsSync(path)) ?? null
+}
+
+function refuseOtherThanObject(options: unknown, what: string): void {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
+  throw new ConfigError(`The options of ${what} must be an object.`)
+}
+
+const workerOptions: readonly string[] = [
+  'only',
+  'concurrency',
+  'onSettled',
+] satisfies (keyof WorkerOptions)[]
+
+function checkWorkerOptions(options: WorkerOptions): void {
+  refuseOtherThanObject(options, 'startWorker()')
+  const unknown = Object.keys(options).find((key) => !workerOptions.includes(key))
+  if (unknown !== undefined) throw new ConfigError(`startWorker() has no option ${unknown}.`)
+  const { only, onSettled } = options
+  if (onSettled !== undefined && typeof onSettled !== 'function') {
+    throw new ConfigError('onSettled must be a function.')
+  }
+  const isList = Array.isArray(only) && only.length > 0 && only.every((one) => typeof one === 'string')
+  if (only !== undefined && !isList) {
+    throw new InvalidTaskError('A worker runs only some tasks: name at least one id or prefix like orders/*.')
+  }
 }
 
 function selectTasks(registry: TaskRegistry, only: readonly string[] | undefined): AnyTask[] {

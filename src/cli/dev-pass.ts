@@ -1,4 +1,5 @@
 /** One visible pass: a new order in each tenant, processed by the worker, and where to look at what happened. */
+import { extname } from 'node:path'
 import { WaitTimeoutError } from '../errors.ts'
 import type { Run } from '../task/run.ts'
 import { schemaName } from '../tenants/slug.ts'
@@ -8,7 +9,10 @@ import type { Jobs } from './session.ts'
 import { type Column, formatTable } from './table.ts'
 
 export const shownTask = 'orders/process-order'
-const patienceMs = 60_000
+const patience = '1m'
+
+/** How to type the next command: the repo runs its sources, and through npm, which finds the Node of node_modules. */
+const cgk = extname(import.meta.url) === '.ts' ? 'npm run -s cgk --' : 'npx cgk'
 
 interface Shown {
   run: Run
@@ -24,10 +28,10 @@ export async function showOnePass(jobs: Jobs, slugs: readonly string[], stop: Ab
     ({ run, orderId }) => `SELECT * FROM ${schemaName(run.tenantId)}.orders WHERE id = '${orderId}'`,
   )
   console.log(`The rows:   ${rows.join('\n            ')}`)
-  console.log(`One run:    npx cgk run:show ${first.run.id}`)
-  console.log('All runs:   npx cgk run:list')
+  console.log(`One run:    ${cgk} run:show ${first.run.id}`)
+  console.log(`All runs:   ${cgk} run:list`)
   const payload = JSON.stringify({ tenantId: first.run.tenantId, orderId: 'order_1001' })
-  console.log(`Once more:  npx cgk trigger ${shownTask} --payload '${payload}' --wait`)
+  console.log(`Once more:  ${cgk} trigger ${shownTask} --payload '${payload}' --wait`)
 }
 
 async function processOneOrder(jobs: Jobs, slug: string, stop: AbortSignal): Promise<Shown> {
@@ -40,7 +44,7 @@ async function processOneOrder(jobs: Jobs, slug: string, stop: AbortSignal): Pro
 /** The run as it is when the patience is over, if it has not ended by then. */
 async function ended({ runs }: Jobs, runId: string, signal: AbortSignal): Promise<Run> {
   try {
-    return await runs.wait(runId, { timeoutMs: patienceMs, signal })
+    return await runs.wait(runId, { timeout: patience, signal })
   } catch (error) {
     if (!(error instanceof WaitTimeoutError)) throw error
     return await runs.get(runId)

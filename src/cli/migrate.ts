@@ -7,6 +7,7 @@ import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import type { TenantMigration } from '../db/migrations/tenants.ts'
 import { MigrationError } from '../errors.ts'
+import { parseSlug } from '../tenants/slug.ts'
 import { atLeastOne } from './arguments.ts'
 import { stopAsked } from './interrupt.ts'
 import { durationText, plural } from './print.ts'
@@ -39,6 +40,7 @@ export const migrate = new Command('migrate')
   .option('--jobs <n>', 'tenants at once', atLeastOne, 4)
   .option('--dry-run', 'only say what would be applied')
   .action(async ({ publicOnly, tenant, jobs, dryRun = false }: Options) => {
+    if (tenant !== undefined) parseSlug(tenant)
     await withDatabase(
       async (database, config) => {
         const work = { database, config, dryRun }

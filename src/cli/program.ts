@@ -1,4 +1,5 @@
 /** The commands, and what happens around one: parse, run, report what went wrong, leave with the right code. */
+import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { dev } from './dev.ts'
 import { reportFailure } from './failure.ts'
@@ -52,6 +53,7 @@ async function run(argv: readonly string[]): Promise<void> {
 function program(): Command {
   const cgk = new Command('cgk')
     .description('Background jobs for multi-tenant products, on Postgres alone.')
+    .version(version(), '--version', 'print the version of the package')
     .exitOverride()
     .showHelpAfterError('Add --help to see what it takes.')
     .addHelpText('after', exitCodes)
@@ -59,4 +61,10 @@ function program(): Command {
     for (const command of commands) cgk.addCommand(command.copyInheritedSettings(cgk).helpGroup(heading))
   }
   return cgk
+}
+
+/** In the repo and in the published package alike, package.json lies two folders up. */
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
 }

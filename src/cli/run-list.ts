@@ -5,7 +5,7 @@ import type { Run, RunState } from '../task/run.ts'
 import { list, wholeNumber } from './arguments.ts'
 import { printJson, timeText } from './print.ts'
 import { took } from './run-text.ts'
-import { withPlatform } from './session.ts'
+import { withQueue } from './session.ts'
 import { type Column, formatTable } from './table.ts'
 
 interface Options {
@@ -28,7 +28,7 @@ export const runList = new Command('run:list')
   .option('--after <cursor>', 'the next page: what the page before ended with')
   .option('--json', 'print JSON: { runs, next }')
   .action(async (options: Options) => {
-    await withPlatform(async ({ runs }) => {
+    await withQueue(async ({ runs }) => {
       const page = await runs.list(filter(options))
       if (options.json) return printJson(page)
       console.log(page.runs.length === 0 ? 'No runs.' : formatTable(page.runs, columns))

@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
+import { ConfigError } from '../errors.ts'
 import type { Platform } from '../platform.ts'
 import { stopAsked, untilAborted, usesEmbedded } from './interrupt.ts'
 
@@ -15,6 +16,24 @@ export async function withPlatform(work: (jobs: Jobs, platform: Platform) => Pro
   await stayOnPlatform(async (jobs, platform, stop) => {
     await Promise.race([work(jobs, platform), rejectWhenAborted(stop)])
   })
+}
+
+/**
+ * For a command that hands runs to another process, or takes them from one: with the inline engine there is none, and
+ * the command would answer for a queue that ends with it.
+ */
+export async function withQueue(work: (jobs: Jobs, platform: Platform) => Promise<void>): Promise<void> {
+  await withPlatform(async (jobs, platform) => {
+    refuseInline(platform)
+    await work(jobs, platform)
+  })
+}
+
+export function refuseInline({ config }: Platform): void {
+  if (config.engine !== 'inline') return
+  throw new ConfigError(
+    'JOBS_ENGINE=inline keeps runs in the memory of one process, so no other command sees them. Set JOBS_ENGINE=pg-boss, or leave it out.',
+  )
 }
 
 /** The command itself ends when `stop` aborts. */

@@ -2,11 +2,13 @@
 import { Command } from 'commander'
 import { readMigrations } from '../db/migrations/files.ts'
 import { TenantExistsError } from '../errors.ts'
+import { parseTenantName } from '../tenants/name.ts'
 import { parseSlug, schemaName, slugFromName } from '../tenants/slug.ts'
 import { readTenant } from '../tenants/tenant.ts'
 import { parseTimezone } from '../tenants/timezone.ts'
 import { plural } from './print.ts'
 import { withDatabase, withPlatform } from './session.ts'
+import { plain } from './table.ts'
 
 interface Options {
   name?: string
@@ -29,13 +31,14 @@ export const tenantCreate = new Command('tenant:create')
     await withPlatform(async ({ createTenant }) => {
       const tenant = await createTenant(slug, options)
       console.log(
-        `Created tenant ${tenant.slug} ("${tenant.name}", ${tenant.timezone}) in schema ${schemaName(slug)}.`,
+        `Created tenant ${tenant.slug} ("${plain(tenant.name)}", ${tenant.timezone}) in schema ${schemaName(slug)}.`,
       )
     })
   })
 
 /** On the database as it is: creating would migrate the platform first, and this changes nothing. */
-async function describe(slug: string, { name = slug, timezone = 'UTC' }: Options): Promise<void> {
+async function describe(slug: string, { name: given, timezone = 'UTC' }: Options): Promise<void> {
+  const name = parseTenantName(given, slug)
   const zone = parseTimezone(timezone)
   await withDatabase(async (database, { migrationsDir }) => {
     const existing = await readTenant(database, slug).catch((error) => {
@@ -45,7 +48,7 @@ async function describe(slug: string, { name = slug, timezone = 'UTC' }: Options
     if (existing) throw new TenantExistsError(slug)
     const files = await readMigrations(migrationsDir, 'tenant')
     console.log(
-      `Would create tenant ${slug} ("${name}", ${zone}): schema ${schemaName(slug)} with ${plural(files.length, 'migration')} (${files.map((file) => file.name).join(', ')}), its role, and its row in public.organizations. Nothing was made.`,
+      `Would create tenant ${slug} ("${plain(name)}", ${zone}): schema ${schemaName(slug)} with ${plural(files.length, 'migration')} (${files.map((file) => file.name).join(', ')}), its role, and its row in public.organizations. Nothing was made.`,
     )
   })
 }

@@ -6,12 +6,12 @@ import type { TaskId } from '../task/registry.ts'
 import { repeated, wholeNumber } from './arguments.ts'
 import { printJson } from './print.ts'
 import { printRun } from './run-text.ts'
-import { withPlatform } from './session.ts'
+import { withQueue } from './session.ts'
 
 interface Options {
   payload: string
   wait?: true
-  timeout: string
+  timeout?: string
   json?: true
   delay?: string
   runAt?: string
@@ -27,7 +27,10 @@ export const trigger = new Command('trigger')
   .argument('<task>', 'id of the task, for example orders/process-order')
   .requiredOption('--payload <json>', 'the payload, with its tenantId')
   .option('--wait', 'wait for the end of the run and print it; exit 1 if it did not complete')
-  .option('--timeout <duration>', 'with --wait: give up waiting after this long; the run goes on', '10m')
+  .option(
+    '--timeout <duration>',
+    'with --wait: give up waiting after this long, 10m by default; the run goes on',
+  )
   .option('--delay <duration>', 'start after this long: 30s, 2h, 7d')
   .option('--run-at <time>', 'start at this time (ISO 8601)')
   .option('--priority <n>', 'higher runs first; 0 by default', wholeNumber)
@@ -36,15 +39,17 @@ export const trigger = new Command('trigger')
   .option('--idempotency-key <text>', 'the same key answers the same run')
   .option('--max-attempts <n>', "instead of the task's own", wholeNumber)
   .option('--json', 'print JSON')
-  .action(async (taskId: string, options: Options) => {
+  .action(async (taskId: string, options: Options, command: Command) => {
+    if (options.timeout !== undefined && !options.wait) command.error('error: --timeout needs --wait')
     const payload = parsePayload(taskId, options.payload)
-    await withPlatform(async ({ tasks, runs }) => {
-      const timeoutMs = await readTimeout(options.timeout)
+    await withQueue(async ({ tasks, runs }) => {
+      // Before the trigger: what is refused has queued nothing.
+      const timeout = await readTimeout(options.timeout ?? '10m')
       const { id } = await tasks.trigger(taskId as TaskId, payload as never, triggerOptions(options))
       if (!options.wait) return options.json ? printJson({ id }) : console.log(id)
       // Known before the wait, should the wait be cut off.
       if (!options.json) console.error(`Waiting for run ${id}`)
-      await runs.wait(id, { timeoutMs })
+      await runs.wait(id, { timeout })
       const run = await runs.get(id)
       if (options.json) printJson(run)
       else printRun(run)

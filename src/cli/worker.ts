@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { atLeastOne, list } from './arguments.ts'
 import { untilAborted } from './interrupt.ts'
-import { stayOnPlatform } from './session.ts'
+import { refuseInline, stayOnPlatform } from './session.ts'
 import { outliveStrayErrors } from './stray-errors.ts'
 
 interface Options {
@@ -15,11 +15,13 @@ export const worker = new Command('worker')
   .option('--tasks <list>', 'only these: ids, or prefixes like orders/*', list)
   .option('--concurrency <n>', 'runs in flight at once', atLeastOne)
   .action(async ({ tasks, concurrency }: Options) => {
-    await stayOnPlatform(async ({ startWorker }, { config, logger }, stop) => {
+    await stayOnPlatform(async ({ startWorker }, platform, stop) => {
+      refuseInline(platform)
+      const { config, logger } = platform
       outliveStrayErrors(logger)
       const running = await startWorker({
         ...(tasks && { only: tasks }),
-        ...(concurrency && { concurrency }),
+        ...(concurrency !== undefined && { concurrency }),
       })
       logger.info({ worker: running.name }, 'Worker started')
       await untilAborted(stop)

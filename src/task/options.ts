@@ -1,4 +1,5 @@
-/** The options of a trigger, checked and in milliseconds. */
+/** The options of a trigger and of waiting for its run, checked and in milliseconds. */
+import { isDate } from 'node:util/types'
 import { InvalidTriggerOptionsError } from '../errors.ts'
 import { type Duration, parseDuration } from './duration.ts'
 
@@ -9,7 +10,7 @@ export interface TriggerOptions {
   idempotencyKeyTtl?: Duration
   /** Start after this long. Not together with `runAt`. */
   delay?: Duration
-  /** Start at this time. */
+  /** Start at this time, a Date or ISO 8601 text; at once if it is over. At most ten years ahead. */
   runAt?: Date | string
   /** Higher runs first; 0 by default. */
   priority?: number
@@ -19,6 +20,13 @@ export interface TriggerOptions {
   tags?: readonly string[]
   /** Instead of the task's own `retry.maxAttempts`. */
   maxAttempts?: number
+}
+
+export interface WaitOptions {
+  /** Give up waiting after this long (the run goes on); '10m' by default. */
+  timeout?: Duration
+  /** Stop waiting when this aborts. */
+  signal?: AbortSignal
 }
 
 export interface TriggerSettings {
@@ -31,6 +39,18 @@ export interface TriggerSettings {
   maxAttempts: number
 }
 
+const triggerOptions: readonly string[] = [
+  'idempotencyKey',
+  'idempotencyKeyTtl',
+  'delay',
+  'runAt',
+  'priority',
+  'ttl',
+  'tags',
+  'maxAttempts',
+] satisfies (keyof TriggerOptions)[]
+const waitOptions: readonly string[] = ['timeout', 'signal'] satisfies (keyof WaitOptions)[]
+
 const day = 86_400_000
 const farthest = 3650 * day
 
@@ -38,6 +58,7 @@ export function readTriggerOptions(
   options: TriggerOptions,
   defaults: { maxAttempts: number },
 ): TriggerSettings {
+  checkNames(options, triggerOptions)
   return {
     idempotency: readIdempotency(options),
     ...readStart(options),
@@ -46,6 +67,44 @@ export function readTriggerOptions(
     tags: readTags(options.tags ?? []),
     maxAttempts: readMaxAttempts(options.maxAttempts ?? defaults.maxAttempts),
   }
+}
+
+export interface WaitSettings {
+  timeoutMs: number
+  signal?: AbortSignal
+}
+
+export function readWaitOptions(options: WaitOptions): WaitSettings {
+  checkNames(options, waitOptions)
+  const { timeout = '10m', signal } = options
+  const timeoutMs = parseDuration(timeout, 1)
+  if (timeoutMs === null) refuse("timeout must be a duration like '30s' or '2h', of at least 1 ms")
+  if (signal === undefined) return { timeoutMs }
+  if (typeof signal?.throwIfAborted !== 'function') refuse('signal must be an AbortSignal')
+  return { timeoutMs, signal }
+}
+
+/** Those of `triggerAndWait`: how to wait, checked; and what is left, for `readTriggerOptions`. */
+export function splitOptions(options: TriggerOptions & WaitOptions): {
+  waiting: WaitSettings
+  triggering: TriggerOptions
+} {
+  checkNames(options, [...triggerOptions, ...waitOptions])
+  const { timeout, signal, ...triggering } = options
+  const waiting = readWaitOptions({
+    ...(timeout !== undefined && { timeout }),
+    ...(signal !== undefined && { signal }),
+  })
+  return { waiting, triggering }
+}
+
+/** An option that nobody reads is a mistake that nobody sees. */
+function checkNames(options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    refuse('they must be an object')
+  }
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown !== undefined) refuse(`there is no option ${unknown}`)
 }
 
 function readIdempotency(options: TriggerOptions): TriggerSettings['idempotency'] {
@@ -65,10 +124,20 @@ function readStart({ delay, runAt }: TriggerOptions): { delayMs: number; runAt: 
     return { delayMs: delay === undefined ? 0 : readDuration('delay', delay, 0, farthest), runAt: null }
   }
   if (delay !== undefined) refuse('delay and runAt exclude each other')
-  const time = new Date(runAt)
-  if (Number.isNaN(time.getTime())) refuse('runAt must be a Date or an ISO 8601 text')
+  const time = readTime(runAt)
+  if (time === null) refuse('runAt must be a Date or an ISO 8601 text')
+  if (time.getTime() < 0) refuse('runAt is before 1970')
   if (time.getTime() > Date.now() + farthest) refuse('runAt is more than ten years away')
   return { delayMs: 0, runAt: time }
+}
+
+/** Date would also take '5' and 'May 5', each for a year of its own. */
+const isoTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/
+
+function readTime(value: unknown): Date | null {
+  if (!isDate(value) && !(typeof value === 'string' && isoTime.test(value))) return null
+  const time = new Date(value)
+  return Number.isNaN(time.getTime()) ? null : time
 }
 
 function readPriority(priority: number): number {
@@ -105,5 +174,5 @@ function isStorable(text: string): boolean {
 }
 
 function refuse(problem: string): never {
-  throw new InvalidTriggerOptionsError(`These trigger options cannot be used: ${problem}.`)
+  throw new InvalidTriggerOptionsError(`These options cannot be used: ${problem}.`)
 }

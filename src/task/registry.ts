@@ -1,9 +1,10 @@
 /** The tasks of a platform by their ids, and the checks that make an id mean one task. */
+import { statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { z } from 'zod'
-import { InvalidTaskError, UnknownTaskError } from '../errors.ts'
+import { ConfigError, InvalidTaskError, UnknownTaskError } from '../errors.ts'
 import { type AnyTask, isTask, type Task } from './define.ts'
 
 /**
@@ -57,8 +58,16 @@ export class TaskRegistry {
 /**
  * Imports the module of a registry (its default export is the list) and checks that the folder and the list agree:
  * every task file is registered, and its path is its id.
+ *
+ * @throws ConfigError when there is no such file; InvalidTaskError.
  */
 export async function loadRegistry(modulePath: string): Promise<TaskRegistry> {
+  // Asked first: a module that is missing inside it is another matter, and keeps its stack.
+  if (!statSync(modulePath, { throwIfNoEntry: false })?.isFile()) {
+    throw new ConfigError(
+      `There is no module ${modulePath}. Set JOBS_TASKS, or tasksModule, to the file whose default export is the list of tasks.`,
+    )
+  }
   const module = (await import(pathToFileURL(modulePath).href)) as { default?: readonly AnyTask[] }
   if (!Array.isArray(module.default)) {
     throw new InvalidTaskError(`${modulePath} has no default export that is a list of tasks.`)

@@ -6,7 +6,6 @@ export const openStates = ['scheduled', 'held', 'queued', 'running', 'retrying']
 export const finalStates = ['completed', 'failed', 'cancelled', 'expired'] as const
 export const runStates = [...openStates, ...finalStates] as const
 
-export type OpenState = (typeof openStates)[number]
 export type FinalState = (typeof finalStates)[number]
 export type RunState = (typeof runStates)[number]
 

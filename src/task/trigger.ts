@@ -7,21 +7,15 @@ import { InvalidTriggerOptionsError, TenantMismatchError } from '../errors.ts'
 import { currentRun } from './context.ts'
 import type { AnyTask } from './define.ts'
 import { currentDispatcher, type Dispatcher } from './dispatcher.ts'
-import { type Duration, parseDuration } from './duration.ts'
-import { readTriggerOptions, type TriggerOptions } from './options.ts'
+import { readTriggerOptions, splitOptions, type TriggerOptions, type WaitOptions } from './options.ts'
 import { acceptPayload } from './payload.ts'
 import type { Run, RunHandle, RunRequest, RunResult } from './run.ts'
+
+export type { WaitOptions } from './options.ts'
 
 export interface BatchItem<Payload> {
   payload: Payload
   options?: TriggerOptions
-}
-
-export interface WaitOptions {
-  /** Give up waiting after this long (the run goes on); '10m' by default. */
-  timeout?: Duration
-  /** Stop waiting when this aborts. */
-  signal?: AbortSignal
 }
 
 export async function trigger(task: AnyTask, payload: unknown, options?: TriggerOptions): Promise<RunHandle> {
@@ -35,6 +29,7 @@ export async function batchTrigger(
   task: AnyTask,
   items: readonly BatchItem<unknown>[],
 ): Promise<RunHandle[]> {
+  checkItems(items)
   const dispatcher = currentDispatcher()
   const requests: RunRequest[] = []
   for (const item of items) requests.push(await prepare(dispatcher, task, item.payload, item.options))
@@ -44,29 +39,40 @@ export async function batchTrigger(
 export async function triggerAndWait<Output>(
   task: AnyTask,
   payload: unknown,
-  { timeout = '10m', signal, ...options }: TriggerOptions & WaitOptions = {},
+  options: TriggerOptions & WaitOptions = {},
 ): Promise<RunResult<Output>> {
-  const timeoutMs = parseDuration(timeout, 1)
-  if (timeoutMs === null) throw new InvalidTriggerOptionsError("timeout must be a duration like '30s'.")
+  const { waiting, triggering } = splitOptions(options)
   const dispatcher = currentDispatcher()
   if (dispatcher.insideTransaction()) {
     throw new InvalidTriggerOptionsError(
       `${task.id} cannot be waited for inside transaction(): its run exists only once that has committed. Trigger it inside, and wait outside with runs.wait(id).`,
     )
   }
-  const { id } = await trigger(task, payload, options)
+  const { id } = await trigger(task, payload, triggering)
   const parent = currentRun()
-  const until = signal ?? parent?.signal
-  const wait = () => dispatcher.waitFor(id, until ? { timeoutMs, signal: until } : { timeoutMs })
+  const signal = waiting.signal ?? parent?.signal
+  const wait = () => dispatcher.waitFor(id, signal ? { ...waiting, signal } : waiting)
   return asResult<Output>(parent ? await parent.whileWaiting(wait) : await wait())
 }
 
-export function asResult<Output>(run: Run): RunResult<Output> {
+function asResult<Output>(run: Run): RunResult<Output> {
   if (run.state === 'completed') return { ok: true, id: run.id, output: run.output as Output }
   if (run.state === 'failed' || run.state === 'cancelled' || run.state === 'expired') {
     return { ok: false, id: run.id, state: run.state, error: run.error }
   }
   throw new TypeError(`Run ${run.id} is ${run.state}; it has no result yet.`)
+}
+
+function checkItems(items: readonly BatchItem<unknown>[]): void {
+  if (!Array.isArray(items)) {
+    throw new InvalidTriggerOptionsError('A batch is a list of items like { payload, options }.')
+  }
+  const wrong = items.findIndex((item) => typeof item !== 'object' || item === null)
+  if (wrong >= 0) {
+    throw new InvalidTriggerOptionsError(
+      `Item ${wrong} of the batch must be an object like { payload, options }.`,
+    )
+  }
 }
 
 async function prepare(

@@ -5,13 +5,14 @@ import { needsPublicTables } from '../db/migrations/ledger.ts'
 import { buildTenant } from '../db/migrations/tenant.ts'
 import { oneFlight, platformTransaction } from '../db/platform-transaction.ts'
 import { readServer } from '../db/roles.ts'
-import { DatabaseSetupError, TenantExistsError } from '../errors.ts'
+import { ConfigError, DatabaseSetupError, TenantExistsError } from '../errors.ts'
+import { parseTenantName } from './name.ts'
 import { parseSlug, schemaName } from './slug.ts'
 import { type Tenant, type TenantDeps, tenantChannel, tenantColumns } from './tenant.ts'
 import { parseTimezone } from './timezone.ts'
 
 export interface CreateTenantOptions {
-  /** What people call the tenant; its slug by default. */
+  /** What people call the tenant, at most 200 characters; its slug by default. */
   name?: string
   /** IANA name; UTC by default. Schedules in tenant time follow it. */
   timezone?: string
@@ -20,7 +21,7 @@ export interface CreateTenantOptions {
 /**
  * All or nothing. Of two that create one slug at once, the second waits for the first and is refused.
  *
- * @throws InvalidTenantSlugError, TenantExistsError; DatabaseSetupError when the schema is there without a tenant;
+ * @throws InvalidTenantSlugError, InvalidTenantNameError and ConfigError before any SQL; TenantExistsError; DatabaseSetupError when the schema is there without a tenant;
  * MigrationError when a tenant migration fails.
  */
 export async function createTenant(
@@ -29,7 +30,8 @@ export async function createTenant(
   options: CreateTenantOptions = {},
 ): Promise<Tenant> {
   const tenantId = parseSlug(slug)
-  const row = [tenantId, options.name?.trim() || tenantId, parseTimezone(options.timezone ?? 'UTC')]
+  const { name, timezone = 'UTC' } = checkOptions(options)
+  const row = [tenantId, parseTenantName(name, tenantId), parseTimezone(timezone)]
   const files = await readMigrations(deps.migrationsDir, 'tenant')
   const server = await readServer(deps.database)
   const tenant = await platformTransaction(deps.database, async (client) => {
@@ -54,6 +56,17 @@ export async function createTenant(
   })
   deps.directory.invalidate(tenantId)
   return tenant
+}
+
+const known: readonly string[] = ['name', 'timezone'] satisfies (keyof CreateTenantOptions)[]
+
+function checkOptions(options: CreateTenantOptions): CreateTenantOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigError('The options of createTenant() must be an object like { name, timezone }.')
+  }
+  const unknown = Object.keys(options).find((key) => !known.includes(key))
+  if (unknown !== undefined) throw new ConfigError(`createTenant() has no option ${unknown}.`)
+  return options
 }
 
 /** Taking it over could give one customer's rows to another. */

@@ -83,7 +83,7 @@ describe.concurrent('poison', () => {
     const worker = await stage.worker()
     // One waiting caller must not keep the others from their answers.
     const waited = await Promise.all(
-      [...runIds, ...intact].map((runId) => stage.platform.runs.wait(runId, { timeoutMs: 20_000 })),
+      [...runIds, ...intact].map((runId) => stage.platform.runs.wait(runId, { timeout: 20_000 })),
     )
     for (const run of waited.slice(0, tampered.length)) {
       expect(run).toMatchObject({ state: 'failed', attempt: 1, error: { code: 'PAYLOAD_INVALID' } })
@@ -117,7 +117,7 @@ describe.concurrent('poison', () => {
       CREATE TRIGGER chaos_refuse BEFORE UPDATE ON pgboss.job_common FOR EACH ROW
       WHEN (NEW.id = '${refused}' AND NEW.state = 'completed') EXECUTE FUNCTION public.chaos_refuse()`)
     const worker = await stage.worker()
-    await Promise.all(others.map((runId) => stage.platform.runs.wait(runId, { timeoutMs: 20_000 })))
+    await Promise.all(others.map((runId) => stage.platform.runs.wait(runId, { timeout: 20_000 })))
     expect(await stage.active()).toEqual([refused])
     await stage.query('DROP TRIGGER chaos_refuse ON pgboss.job_common')
     await stage.ageHeartbeats()

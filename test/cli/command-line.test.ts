@@ -1,5 +1,6 @@
 /** What all commands share: help, exit codes, an unusable database, what an old Node is told. */
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -32,6 +33,29 @@ test('help answers without a database; a mistyped command is told so', async () 
     stdout: '',
     stderr: expect.stringContaining('Did you mean --state?'),
   })
+})
+
+test('--version is the version of the package', async () => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  expect(await cgk(['--version'], nowhere)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+})
+
+test('the inline engine lives in one process, so a command that needs another one is refused', async () => {
+  const commands = [
+    ['trigger', 'orders/process-order', '--payload', '{}'],
+    ['worker'],
+    ['run:list'],
+    ['run:show', 'some'],
+    ['run:cancel', 'some'],
+  ]
+  const env = { ...nowhere, JOBS_ENGINE: 'inline' }
+  for (const ended of await Promise.all(commands.map((command) => cgk(command, env)))) {
+    expect(ended).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^cgk: JOBS_ENGINE=inline .*one process.*\(CONFIG_INVALID\)\n$/),
+    })
+  }
 })
 
 test('a database that cannot be reached is one sentence, without its password', async () => {

@@ -43,6 +43,7 @@ test('starts from nothing, shows both tenants at work, is joined, and leaves not
   expect(stdout).toContain('Tenants:    rawdog (created), acme (created)')
   expect(stdout).not.toContain('Joined')
   expectBothCompleted(stdout)
+  expect(stdout).toMatch(/^One run: +npm run -s cgk -- run:show \S{36}$/m)
   expect(stdout).toMatch(/\nStopping.*\nStopped\.\n$/)
   expect(stdout + stderr).not.toMatch(/jobs:[^@/\s]+@/)
   expectNothingRuns()

@@ -97,11 +97,17 @@ test('a database from empty over pending to drifted', async () => {
   expect(refused.stdout).toMatch(/^tenant_one +FAILED: 006_notes\.sql was changed/m)
 })
 
-test('options that exclude each other, and a tenant that is not there', async () => {
-  const [both, jobs] = await Promise.all([
+test('options that exclude each other, and what cannot be a tenant', async () => {
+  const [both, jobs, slug] = await Promise.all([
     cgk(['migrate', '--all', '--tenant', 'one'], env),
     cgk(['migrate', '--jobs', '0'], env),
+    cgk(['migrate', '--tenant', 'Bad Slug'], { ...env, DATABASE_URL: 'postgres://jobs@127.0.0.1:1/jobs' }),
   ])
+  expect(slug).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^cgk: "Bad Slug" is not a tenant slug.*\(TENANT_SLUG_INVALID\)\n$/),
+  })
   expect(both).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('cannot be used with') })
   expect(jobs).toMatchObject({
     code: 2,

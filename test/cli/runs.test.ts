@@ -73,17 +73,30 @@ describe('trigger', () => {
 
   test('refuses what it cannot use, without repeating the payload', async () => {
     const payload = (text: string) => cgk(['trigger', 'work/wait', '--payload', text], env)
-    const [cutOff, comma, word, wrong, task, tenant, both, option, missing] = await Promise.all([
-      payload('{"tenantId":"shop","hush":'),
-      payload('{"tenantId":"hush",}'),
-      payload('hush'),
-      payload('{"tenantId":"shop","ms":"hush"}'),
-      cgk(['trigger', 'work/nothing', '--payload', '{}'], env),
-      payload('{"tenantId":"nobody","ms":1}'),
-      cgk([...wait({ ms: 1 }), '--delay', '1s', '--run-at', '2030-01-01'], env),
-      cgk([...wait({ ms: 1 }), '--priority', 'high'], env),
-      cgk(['trigger', 'work/wait'], env),
-    ])
+    const [cutOff, comma, word, wrong, task, tenant, both, option, missing, unwaited, patience, gone] =
+      await Promise.all([
+        payload('{"tenantId":"shop","hush":'),
+        payload('{"tenantId":"hush",}'),
+        payload('hush'),
+        payload('{"tenantId":"shop","ms":"hush"}'),
+        cgk(['trigger', 'work/nothing', '--payload', '{}'], env),
+        payload('{"tenantId":"nobody","ms":1}'),
+        cgk([...wait({ ms: 1 }), '--delay', '1s', '--run-at', '2030-01-01'], env),
+        cgk([...wait({ ms: 1 }), '--priority', 'high'], env),
+        cgk(['trigger', 'work/wait'], env),
+        cgk([...wait({ ms: 1 }), '--timeout', '5s'], env),
+        cgk([...wait({ ms: 1 }), '--wait', '--timeout', 'soon'], env),
+        cgk(wait({ ms: 1 }), { ...env, JOBS_TASKS: '/nowhere/index.ts' }),
+      ])
+    expect(unwaited).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('needs --wait') })
+    expect(patience).toMatchObject({
+      code: 1,
+      stderr: sentence('--timeout must be', 'TRIGGER_OPTIONS_INVALID'),
+    })
+    expect(gone).toMatchObject({
+      code: 1,
+      stderr: sentence('no module /nowhere/index.ts', 'CONFIG_INVALID'),
+    })
     expect(cutOff).toMatchObject({
       code: 1,
       stderr: sentence('--payload is not JSON: it ends too early.', 'PAYLOAD_INVALID'),

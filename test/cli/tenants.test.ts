@@ -47,6 +47,17 @@ describe('tenant:create', () => {
     expect(await query("SELECT FROM pg_namespace WHERE nspname = 'tenant_only_thought'")).toEqual([])
   })
 
+  test('refuses a name that would drive the terminal, and a rehearsal refuses it too', async () => {
+    const args = ['tenant:create', 'coloured', '--name', '\u001b[31mred']
+    for (const ended of await Promise.all([cgk(args, env), cgk([...args, '--dry-run'], env)])) {
+      expect(ended).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: sentence('without control characters', 'TENANT_NAME_INVALID'),
+      })
+    }
+  })
+
   test('refuses a bad slug, a taken one, and nothing at all', async () => {
     await cgk(['tenant:create', 'taken'], env)
     const [bad, taken, takenDry, nothing, unnameable] = await Promise.all([

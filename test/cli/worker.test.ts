@@ -59,10 +59,20 @@ test('--tasks chooses; a pattern without a task is refused', async () => {
   chosen.child.kill('SIGINT')
   expect(await chosen.ended).toMatchObject({ code: 0 })
 
-  const [unmatched, none] = await Promise.all([
+  const [unmatched, nothing, none, many] = await Promise.all([
     cgk(['worker', '--tasks', 'nothing/*'], env),
+    cgk(['worker', '--tasks', ''], env),
     cgk(['worker', '--concurrency', '0'], env),
+    cgk(['worker', '--concurrency', '10001'], env),
   ])
+  expect(nothing).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^cgk: .*at least one.*TASK_INVALID/),
+  })
+  expect(many).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^cgk: concurrency: .*CONFIG_INVALID/),
+  })
   expect(unmatched).toMatchObject({ code: 1, stderr: 'cgk: No task matches "nothing/*". (TASK_INVALID)\n' })
   expect(none).toMatchObject({ code: 2 })
 })

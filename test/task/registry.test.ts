@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { tasks } from '../../src/default-platform.ts'
-import { InvalidTaskError, UnknownTaskError } from '../../src/errors.ts'
+import { ConfigError, InvalidTaskError, UnknownTaskError } from '../../src/errors.ts'
 import { defineTask } from '../../src/task/define.ts'
 import { tenantPayload } from '../../src/task/payload.ts'
 import { loadRegistry, TaskRegistry } from '../../src/task/registry.ts'
@@ -79,7 +79,13 @@ test('a module without a list, and no module', async () => {
   await expect(loadRegistry(await folder({ 'index.ts': 'export const tasks = []' }))).rejects.toThrow(
     /no default export/,
   )
-  await expect(loadRegistry('/nowhere/index.ts')).rejects.toThrow()
+  for (const path of ['/nowhere/index.ts', tmpdir()]) {
+    const loading = loadRegistry(path)
+    await expect(loading).rejects.toThrow(ConfigError)
+    await expect(loading).rejects.toThrow(`There is no module ${path}.`)
+  }
+  const broken = await folder({ 'index.ts': "import './gone.ts'" })
+  await expect(loadRegistry(broken)).rejects.toMatchObject({ code: 'ERR_MODULE_NOT_FOUND' })
 })
 
 function taskFile(id: string): string {

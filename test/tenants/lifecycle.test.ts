@@ -6,6 +6,7 @@ import { readMigrations } from '../../src/db/migrations/files.ts'
 import {
   ConfigError,
   DatabaseSetupError,
+  InvalidTenantNameError,
   InvalidTenantSlugError,
   MigrationError,
   TenantExistsError,
@@ -67,6 +68,26 @@ describe('createTenant', () => {
     await createTenant(platform, 'taken')
     await expect(createTenant(platform, 'taken')).rejects.toThrow(TenantExistsError)
     expect(await traces(platform.database, 'good')).toEqual(gone)
+  })
+
+  it('refuses options it cannot use, before any SQL', async () => {
+    const untouched = {} as typeof platform
+    const names = [5, null, 'a\0b', 'red \u001b[31m', 'two\nlines', '\u{d800}', 'x'.repeat(201)]
+    for (const name of names) {
+      const attempt = createTenant(untouched, 'named', { name: name as string })
+      await expect(attempt).rejects.toThrow(InvalidTenantNameError)
+      await expect(attempt).rejects.toMatchObject({ code: 'TENANT_NAME_INVALID' })
+    }
+    await expect(createTenant(untouched, 'named', null as never)).rejects.toThrow(ConfigError)
+    await expect(createTenant(untouched, 'named', { timeZone: 'UTC' } as never)).rejects.toThrow(
+      /no option timeZone/,
+    )
+  })
+
+  it('calls a tenant by its slug when the name is empty; a name may have 200 characters', async () => {
+    expect(await createTenant(platform, 'blank', { name: ' \n' })).toMatchObject({ name: 'blank' })
+    const name = 'x'.repeat(200)
+    expect(await createTenant(platform, 'long_name', { name: ` ${name}\n` })).toMatchObject({ name })
   })
 
   it('lets one of several win, in two processes, and the others leave nothing', async () => {

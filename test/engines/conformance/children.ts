@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { runs } from '../../../src/default-platform.ts'
-import { AbortTaskError, WaitTimeoutError } from '../../../src/errors.ts'
+import { AbortTaskError, InvalidTriggerOptionsError, WaitTimeoutError } from '../../../src/errors.ts'
 import { doing, gate, kit, other, plain, stateOf, work } from './kit.ts'
 
 export function children(): void {
@@ -71,7 +71,10 @@ export function children(): void {
       const finish = gate()
       const { id } = await plain.trigger({ tenantId, ...doing(() => finish.promise) })
       await work()
-      await expect(runs.wait(id, { timeoutMs: 30 })).rejects.toThrow(WaitTimeoutError)
+      await expect(runs.wait(id, { timeout: 30 })).rejects.toThrow(WaitTimeoutError)
+      for (const timeout of [Number.NaN, -1, 'soon' as never]) {
+        await expect(runs.wait(id, { timeout })).rejects.toThrow(InvalidTriggerOptionsError)
+      }
       const stop = new AbortController()
       const waiting = runs.wait(id, { signal: stop.signal })
       stop.abort(new Error('enough'))

@@ -59,11 +59,19 @@ export function listing(): void {
         { limit: 0 },
         { limit: 1001 },
         { states: [] },
-        { states: ['done' as never] },
+        { states: ['done'] },
         { tag: 'a\0' },
         { after: 'anything' },
+        { tenantId: 5 },
+        { taskId: null },
+        { states: 'failed' },
+        { states: null },
+        { tenant: 'acme' },
+        null,
       ]
-      for (const filter of refused) await expect(runs.list(filter)).rejects.toThrow(InvalidRunFilterError)
+      for (const filter of refused) {
+        await expect(runs.list(filter as never)).rejects.toThrow(InvalidRunFilterError)
+      }
     })
   })
 }

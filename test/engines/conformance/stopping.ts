@@ -49,6 +49,32 @@ export function stopping(): void {
       expect(await runs.get(id)).toMatchObject({ state: 'completed', output: 'attempt 1', attempt: 1 })
     })
 
+    test('has the deadline it was started with, unless it is told another', async () => {
+      const tenantId = await kit.tenant()
+      const [started, stopped] = [gate(), gate<unknown>()]
+      const { id } = await plain.trigger({
+        tenantId,
+        ...doing(async ({ signal }) => {
+          started.resolve()
+          stopped.resolve(await aborted(signal))
+          throw signal.reason
+        }),
+      })
+      const { engine } = await kit.platform.ready()
+      const { dispatcher, logger } = kit.platform
+      const worker = await engine.work({
+        tasks: [plain],
+        concurrency: 1,
+        stopTimeoutMs: 20,
+        dispatcher,
+        logger,
+      })
+      await started.promise
+      await worker.stop()
+      expect(await stopped.promise).toBeInstanceOf(WorkerStoppingError)
+      await runs.cancel(id)
+    }, 10_000)
+
     test('may be stopped twice, and with nothing to do', async () => {
       const worker = await work()
       await Promise.all([worker.stop(), worker.stop()])
