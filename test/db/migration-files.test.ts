@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readMigrations } from '../../src/db/migrations/files.ts'
 import { MigrationError } from '../../src/errors.ts'
 
@@ -11,6 +11,10 @@ beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'cgk-migrations-'))
   await mkdir(join(dir, 'tenant'))
   await file('tenant/001_orders.sql', 'CREATE TABLE orders (id text PRIMARY KEY);')
+})
+
+afterEach(async () => {
+  await rm(dir, { recursive: true })
 })
 
 const file = (name: string, sql: string) => writeFile(join(dir, name), sql)

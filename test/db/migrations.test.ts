@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -27,6 +27,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await database.close()
   await test.drop()
+  await rm(dir, { recursive: true })
 })
 
 const openDatabase = () =>

@@ -1,7 +1,7 @@
-import { cp, mkdtemp, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { readMigrations } from '../../src/db/migrations/files.ts'
 import {
   ConfigError,
@@ -110,6 +110,7 @@ describe('createTenant', () => {
 
   it('leaves nothing when a migration fails', async () => {
     const broken = await mkdtemp(join(tmpdir(), 'cgk-migrations-'))
+    onTestFinished(() => rm(broken, { recursive: true }))
     await cp(migrationsDir, broken, { recursive: true })
     const next = (await readMigrations(broken, 'tenant')).length + 1
     await writeFile(join(broken, 'tenant', `${String(next).padStart(3, '0')}_broken.sql`), 'SELECT 1/0;')
