@@ -45,7 +45,7 @@ function findPackage(): string {
 }
 
 /** Safe when several processes do it at once, and when some links are there already. */
-export async function makeLibraryLinks(packageDir: string): Promise<void> {
+async function makeLibraryLinks(packageDir: string): Promise<void> {
   const list = await readFile(join(packageDir, 'native', 'pg-symlinks.json'), 'utf8')
   const links = JSON.parse(list) as { source: string; target: string }[]
   await Promise.all(

@@ -33,7 +33,7 @@ export async function startTemporaryPostgres(): Promise<EmbeddedPostgres> {
 }
 
 /** Stops and deletes the clusters whose process is dead. Only our own folders: the temp folder is shared. */
-export async function sweepDeadRuns(): Promise<void> {
+async function sweepDeadRuns(): Promise<void> {
   const temp = realpathSync(tmpdir())
   for (const name of readdirSync(temp)) {
     const path = join(temp, name)
