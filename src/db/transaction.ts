@@ -168,17 +168,21 @@ export class Transaction {
   }
 }
 
+/** A cancel that comes before the statement has begun is forgotten by Postgres, so it is repeated until that has ended. */
+const cancelAgainMs = 500
+
 /** Cancels the running statement when `signal` aborts. The returned function ends the watch and tells if it did. */
 export function cancelOnAbort(client: pg.PoolClient, signal: AbortSignal | null): () => boolean {
   if (!signal) return () => false
-  let cancelled = false
+  let repeating: NodeJS.Timeout | undefined
   const onAbort = () => {
-    cancelled = true
     cancelRunning(client)
+    repeating = setInterval(() => cancelRunning(client), cancelAgainMs)
   }
   signal.addEventListener('abort', onAbort, { once: true })
   return () => {
     signal.removeEventListener('abort', onAbort)
-    return cancelled
+    clearInterval(repeating)
+    return repeating !== undefined
   }
 }
