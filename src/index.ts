@@ -35,5 +35,6 @@ export type { Tenant } from './tenants/tenant.ts'
 // ── platform ────────────────────────────────────────────────────────────────────────────────────────────────
 export { close, configure, startWorker } from './default-platform.ts'
 export type { SettledEvent, Worker } from './engines/engine.ts'
+export type { WorkerOptions } from './engines/worker-options.ts'
 export * from './errors.ts'
-export type { PlatformOptions, WorkerOptions } from './platform.ts'
+export type { PlatformOptions } from './platform.ts'

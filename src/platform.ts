@@ -17,7 +17,8 @@ import { migrateTenants } from './db/migrations/tenants.ts'
 import { currentScope } from './db/scope.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import type { Clock } from './engines/inline/clock.ts'
-import { ConfigError, DatabaseSetupError, InvalidTaskError, WorkerStoppingError } from './errors.ts'
+import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
+import { ConfigError, DatabaseSetupError, WorkerStoppingError } from './errors.ts'
 import { createLogger } from './log.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
@@ -33,15 +34,6 @@ export interface PlatformOptions extends Partial<Config> {
   logger?: Logger
   /** What time it is for the inline engine; tests move it. */
   clock?: Clock
-}
-
-export interface WorkerOptions {
-  /** Task ids, or prefixes like `orders/*`; all by default. */
-  only?: readonly string[]
-  /** Runs in flight at once. */
-  concurrency?: number
-  /** Told of every attempt that has been settled. */
-  onSettled?(event: SettledEvent): void
 }
 
 /** What exists once a platform has started. */
@@ -100,7 +92,7 @@ export class Platform {
     const { engine, waiter } = await this.ready()
     const registry = await this.registry()
     return await engine.work({
-      tasks: selectTasks(registry, options.only),
+      tasks: registry.select(options.only),
       concurrency,
       stopTimeoutMs: this.config.stopTimeoutMs,
       dispatcher: this.dispatcher,
@@ -274,39 +266,4 @@ async function checkVersion(database: Database): Promise<void> {
 function findTasksModule(): string | null {
   const candidates = ['tasks/index.ts', 'tasks/index.js', 'tasks/index.mjs'].map((path) => resolve(path))
   return candidates.find((path) => existsSync(path)) ?? null
-}
-
-function refuseOtherThanObject(options: unknown, what: string): void {
-  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
-  throw new ConfigError(`The options of ${what} must be an object.`)
-}
-
-const workerOptions: readonly string[] = [
-  'only',
-  'concurrency',
-  'onSettled',
-] satisfies (keyof WorkerOptions)[]
-
-function checkWorkerOptions(options: WorkerOptions): void {
-  refuseOtherThanObject(options, 'startWorker()')
-  const unknown = Object.keys(options).find((key) => !workerOptions.includes(key))
-  if (unknown !== undefined) throw new ConfigError(`startWorker() has no option ${unknown}.`)
-  const { only, onSettled } = options
-  if (onSettled !== undefined && typeof onSettled !== 'function') {
-    throw new ConfigError('onSettled must be a function.')
-  }
-  const isList = Array.isArray(only) && only.length > 0 && only.every((one) => typeof one === 'string')
-  if (only !== undefined && !isList) {
-    throw new InvalidTaskError('A worker runs only some tasks: name at least one id or prefix like orders/*.')
-  }
-}
-
-function selectTasks(registry: TaskRegistry, only: readonly string[] | undefined): AnyTask[] {
-  const all = registry.list()
-  if (!only) return all
-  const matches = (pattern: string) =>
-    all.filter(({ id }) => (pattern.endsWith('*') ? id.startsWith(pattern.slice(0, -1)) : id === pattern))
-  const unmatched = only.find((pattern) => matches(pattern).length === 0)
-  if (unmatched !== undefined) throw new InvalidTaskError(`No task matches "${unmatched}".`)
-  return [...new Set(only.flatMap(matches))]
 }

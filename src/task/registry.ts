@@ -53,6 +53,18 @@ export class TaskRegistry {
   list(): AnyTask[] {
     return [...this.#tasks.values()]
   }
+
+  /** The tasks that some ids, or prefixes like `orders/*`, name; all without. Each must name at least one. */
+  select(patterns?: readonly string[]): AnyTask[] {
+    if (!patterns) return this.list()
+    const matches = (pattern: string) =>
+      this.list().filter(({ id }) =>
+        pattern.endsWith('*') ? id.startsWith(pattern.slice(0, -1)) : id === pattern,
+      )
+    const unmatched = patterns.find((pattern) => matches(pattern).length === 0)
+    if (unmatched !== undefined) throw new InvalidTaskError(`No task matches "${unmatched}".`)
+    return [...new Set(patterns.flatMap(matches))]
+  }
 }
 
 /**
