@@ -58,13 +58,31 @@ async function dropDatabase(serverUrl: string, name: string): Promise<void> {
        WHERE datname = $1`,
       [name],
     )
-    await client.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
+    await forceDrop(client, name)
     for (const { rolname, oid } of roles.rows) {
       if (rolname.endsWith(roleName('', Number(oid)).slice('tenant_'.length))) {
         await client.query(`DROP ROLE ${escapeIdentifier(rolname)}`)
       }
     }
   })
+}
+
+/**
+ * WITH (FORCE) is refused while somebody is in the database whom this login may not end, and an autovacuum worker is
+ * such a somebody. Without FORCE, Postgres ends autovacuum itself and waits 5 s for the others to leave.
+ */
+async function forceDrop(client: Client, name: string): Promise<void> {
+  const drop = `DROP DATABASE IF EXISTS ${escapeIdentifier(name)}`
+  try {
+    await client.query(`${drop} WITH (FORCE)`)
+  } catch (error) {
+    if ((error as { code?: string }).code !== '42501') throw error
+    await client.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = current_user',
+      [name],
+    )
+    await client.query(drop)
+  }
 }
 
 async function onServer(serverUrl: string, ask: (client: Client) => Promise<unknown>): Promise<void> {
