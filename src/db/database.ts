@@ -45,7 +45,10 @@ export class Database {
       keepAlive: true,
       pipeline: true,
     })
-    this.pool.on('error', options.onIdleError ?? (() => {}))
+    this.pool.on('error', (error) => {
+      // While the pool ends, a connection that Postgres closes first is nobody's loss.
+      if (!this.pool.ending) options.onIdleError?.(error)
+    })
     // A broken connection is reported twice: to the statement that was using it, and here. Once is enough.
     this.pool.on('connect', (client) => client.on('error', () => {}))
     this.sql = createSqlTag((statement) => this.run(statement))
