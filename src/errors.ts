@@ -42,7 +42,7 @@ export class InvalidTenantSlugError extends JobsError {
 
   constructor(slug: unknown) {
     super(
-      `${describeSlug(slug)} is not a tenant slug. Use 1 to 48 characters: a lower-case letter, then lower-case letters, digits or underscores (for example my_brand).`,
+      `${describeText(slug)} is not a tenant slug. Use 1 to 48 characters: a lower-case letter, then lower-case letters, digits or underscores (for example my_brand).`,
     )
   }
 }
@@ -297,7 +297,84 @@ export class WaitTimeoutError extends JobsError {
   }
 }
 
-function describeSlug(slug: unknown): string {
-  if (typeof slug !== 'string') return `A value of type ${slug === null ? 'null' : typeof slug}`
-  return JSON.stringify(slug.length > 60 ? `${slug.slice(0, 60)}…` : slug)
+// ── services and credentials ────────────────────────────────────────────────────────────────────────────────
+
+export class UnknownServiceError extends JobsError {
+  readonly code = 'SERVICE_UNKNOWN'
+
+  constructor(service: unknown, known: readonly string[]) {
+    super(`${describeText(service)} is no service of this platform. There are: ${known.join(', ')}.`)
+  }
+}
+
+/** The tenant lacks a credential that the service's client needs. Runs that need it wait until it is set. */
+export class ServiceNotConfiguredError extends JobsError {
+  readonly code = 'SERVICE_NOT_CONFIGURED'
+  readonly tenantId: string
+  readonly service: string
+  readonly missing: readonly string[]
+
+  constructor(tenantId: string, service: string, missing: readonly string[]) {
+    super(
+      `Tenant "${tenantId}" has no ${missing.join(', ')} for ${service}. Set it with: cgk credential:set ${tenantId} ${service} ${missing[0] ?? ''}`.trim(),
+    )
+    this.tenantId = tenantId
+    this.service = service
+    this.missing = missing
+  }
+}
+
+/** Runs of this tenant that need this service wait; no request may leave meanwhile. */
+export class ServiceHeldError extends JobsError {
+  readonly code = 'SERVICE_HELD'
+  readonly tenantId: string
+  readonly service: string
+  /** When the hold ends by itself; null: when the credential is replaced or verified. */
+  readonly until: Date | null
+
+  constructor(tenantId: string, service: string, until: Date | null) {
+    const end = until
+      ? `until ${until.toISOString()}`
+      : `until its credential is replaced or verified (cgk credential:set, cgk credential:verify)`
+    super(`${service} is held for tenant "${tenantId}" ${end}.`)
+    this.tenantId = tenantId
+    this.service = service
+    this.until = until
+  }
+}
+
+/** The client was made from a credential that has been replaced since. */
+export class ServiceClientClosedError extends JobsError {
+  readonly code = 'SERVICE_CLIENT_CLOSED'
+
+  constructor(tenantId: string, service: string) {
+    super(
+      `The credential of tenant "${tenantId}" for ${service} was replaced, and this client is still the one before. Ask for the client anew instead of keeping it.`,
+    )
+  }
+}
+
+/** A credential cannot be stored: the service has no such key, or the value cannot be right. */
+export class InvalidCredentialError extends JobsError {
+  readonly code = 'CREDENTIAL_INVALID'
+}
+
+/** A stored credential cannot be decrypted: cut off, changed, copied from elsewhere, or its key is gone. */
+export class CredentialError extends JobsError {
+  readonly code = 'CREDENTIAL_UNREADABLE'
+}
+
+/** Credentials are encrypted, and this process has no key for it. */
+export class EncryptionKeyMissingError extends JobsError {
+  readonly code = 'ENCRYPTION_KEY_MISSING'
+
+  constructor(variable: string) {
+    super(`Credentials cannot be read or stored without ${variable}. Make a key with: cgk credential:key`)
+  }
+}
+
+/** A value from outside, as a message may name it. */
+function describeText(value: unknown): string {
+  if (typeof value !== 'string') return `A value of type ${value === null ? 'null' : typeof value}`
+  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
 }

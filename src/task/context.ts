@@ -3,9 +3,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
 import type { SqlTag } from '../db/statement.ts'
+import type { ServiceClients, ServiceName } from '../services/registry.ts'
 import type { Dispatcher } from './dispatcher.ts'
 
-export interface TaskContext {
+export interface TaskContext<Services extends ServiceName = never> {
   tenantId: string
   runId: string
   /** 1 for the first. */
@@ -15,6 +16,8 @@ export interface TaskContext {
   sql: SqlTag
   /** One transaction of this tenant; a task triggered inside it is queued with it or not at all. */
   transaction: Database['transaction']
+  /** The tenant's client of each service that the task names, as its SDK's own class. */
+  clients: Pick<ServiceClients, Services>
   /** Writes lines that carry task, tenant, run and attempt. */
   logger: Logger
   /** Aborted on timeout, on cancel, and when this worker has lost the run. Pass it to whatever waits. */
