@@ -1,9 +1,9 @@
-/** AssemblyAI: transcripts. They are submitted, and a webhook tells when they are done. */
+/** AssemblyAI: transcripts. One is submitted with the address of our webhook, which tells when it is done. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { AssemblyAI } from 'assemblyai'
 import { JobsError } from '../errors.ts'
 import { failureOf } from './failure.ts'
-import type { Service, WebhookEvent } from './service.ts'
+import type { Service } from './service.ts'
 import type { Wire } from './wire.ts'
 
 export const assemblyai: Service<AssemblyAI> = {
@@ -28,35 +28,40 @@ export const assemblyai: Service<AssemblyAI> = {
     if (!(error instanceof AssemblyAIError)) return null
     const { status, code, message, headers } = error
     if (status === null) return { kind: 'transient', code: code ?? 'connection_error', message }
+    // An error like any other, but for its text. When somebody has paid the same call succeeds, so the tenant's runs wait.
+    if (status === 402 || (status === 400 && /account balance is negative/i.test(message))) {
+      return { kind: 'limited', code: code ?? 'balance_negative', message, retryAfterMs: unpaidWaitMs }
+    }
     return failureOf({ status, code, message, headers })
   },
 
   webhook: {
     refusedStatus: 401,
     needs: ['api_key'],
-    async open({ headers, body }, credentials, tenantId): Promise<WebhookEvent | null> {
-      const expected = webhookAuthorization(credentials.api_key ?? '', tenantId)
-      const given = headers.get(expected.name)
-      if (!given || !timingSafeEqual(digest(given), digest(expected.value))) return null
-      try {
-        const event = JSON.parse(body) as { transcript_id?: unknown; status?: unknown }
-        const { transcript_id: id, status } = event
-        if (typeof id !== 'string' || typeof status !== 'string') return null
-        return { id: `${id}:${status}`, type: `transcript.${status}`, body: event }
-      } catch {
-        return null
-      }
+    async open({ headers, body }, credentials, tenantId) {
+      const { name, value } = webhookAuthorization(credentials.api_key ?? '', tenantId)
+      if (!timingSafeEqual(digest(headers.get(name) ?? ''), digest(value))) return null
+      const event = parse(body)
+      const { transcript_id: id, status } = event ?? {}
+      if (typeof id !== 'string' || typeof status !== 'string') return null
+      return { id: `${id}:${status}`, type: `transcript.${status}`, body: event }
     },
   },
 }
 
-/** The header that a submit asks AssemblyAI to send with its webhook: the proof that it was us who asked. */
+const unpaidWaitMs = 15 * 60_000
+
+/**
+ * The header that AssemblyAI is asked, when a transcript is submitted, to send with its webhook: as
+ * `webhook_auth_header_name` and `webhook_auth_header_value`. It signs nothing, so this is what proves a delivery.
+ * Derived from the key, it needs no secret of its own; it tells nothing about the key, and is another for each tenant.
+ */
 export function webhookAuthorization(apiKey: string, tenantId: string): { name: string; value: string } {
   const value = createHmac('sha256', apiKey).update(`cgk webhook assemblyai ${tenantId}`).digest('hex')
   return { name: 'x-cgk-webhook-authorization', value }
 }
 
-/** What the SDK leaves out of the plain Error that it throws. */
+/** What is wrong with a call, with the status that the SDK's own plain Error leaves out. */
 export class AssemblyAIError extends Error {
   override readonly name = 'AssemblyAIError'
   /** Null: there was no answer, or none that can be read. */
@@ -76,26 +81,56 @@ export class AssemblyAIError extends Error {
   }
 }
 
+/** What every part of the SDK (transcripts, files, ...) inherits and sends its requests by. */
 interface Part {
   fetchResponse(input: string, init?: RequestInit): Promise<Response>
 }
 
+/**
+ * The SDK calls the global `fetch` and takes none of ours, and it throws a plain Error with nothing but a text. This is
+ * the one place that all its requests pass, before it looks at the status: here they get onto the wire.
+ */
 function sendThrough(wire: Wire, part: Part): void {
-  const original = part.fetchResponse.bind(part)
+  const send = part.fetchResponse.bind(part)
   part.fetchResponse = async (input, init = {}) => {
-    try {
-      const response = await wire.send(init, (ready) => original(input, ready))
-      if (response.status < 400) return response
-      const { status, headers } = response
-      throw new AssemblyAIError(`AssemblyAI answered ${status}.`, { status, code: null, headers })
-    } catch (error) {
-      if (error instanceof AssemblyAIError || error instanceof JobsError) throw error
-      const nothing = { status: null, code: 'connection_error', headers: null }
-      throw new AssemblyAIError('AssemblyAI could not be reached.', nothing, { cause: error })
-    }
+    const response = await wire.send(init, (ready) => send(input, ready)).catch(throwSilence)
+    if (response.status >= 400) throw await readRefusal(response)
+    const json = response.json.bind(response)
+    return Object.assign(response, { json: () => json().catch(throwSilence) })
   }
 }
 
+async function readRefusal(response: Response): Promise<AssemblyAIError> {
+  const { status, headers } = response
+  const body = parse(await response.text().catch(() => ''))
+  const message = typeof body?.error === 'string' ? body.error : `AssemblyAI answered ${status}.`
+  const code = typeof body?.error_code === 'string' ? body.error_code : null
+  return new AssemblyAIError(message, { status, code, headers })
+}
+
+/** No answer, or none that can be read. Whoever ended the request is told by their own error. */
+function throwSilence(error: unknown): never {
+  const name = error instanceof Error ? error.name : ''
+  if (error instanceof JobsError || name === 'AbortError') throw error
+  const [code, message] = silences[name] ?? ['connection_error', 'The connection to AssemblyAI failed.']
+  throw new AssemblyAIError(message, { status: null, code, headers: null }, { cause: error })
+}
+
+const silences: Readonly<Record<string, [code: string, message: string]>> = {
+  TimeoutError: ['timeout', 'AssemblyAI did not answer in time.'],
+  SyntaxError: ['unreadable_answer', 'AssemblyAI answered with what is no JSON.'],
+}
+
+function parse(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' ? (value as Record<string, unknown> | null) : null
+  } catch {
+    return null
+  }
+}
+
+/** Of one length, so that the time of a comparison tells nothing. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }

@@ -1,22 +1,40 @@
-/** Mux: video. Assets are made from a URL or an upload, and tell by webhook when they are ready. */
+/** Mux: video. An asset is made from a URL, and a webhook tells when it is ready. */
 import Mux from '@mux/mux-node'
+import { JobsError } from '../errors.ts'
 import { failureOf, type ServiceFailure } from './failure.ts'
-import type { Service, WebhookEvent } from './service.ts'
+import type { Service } from './service.ts'
+import type { Wire } from './wire.ts'
+
+const baseUrl = 'https://api.mux.com'
+
+/** Said outright: what is left out, the SDK takes from the environment of the process, which is no tenant's. */
+const nothing = {
+  tokenId: null,
+  tokenSecret: null,
+  webhookSecret: null,
+  authorizationToken: null,
+  jwtSigningKey: null,
+  jwtPrivateKey: null,
+  logLevel: 'off',
+} as const
+
+/** Checks signatures; never on the network. */
+const { webhooks } = new Mux({ ...nothing, baseURL: baseUrl })
 
 export const mux: Service<Mux> = {
   name: 'mux',
   title: 'Mux',
-  baseUrl: 'https://api.mux.com',
+  baseUrl,
   keys: {
     token_id: {
       required: true,
       secret: false,
-      description: 'Access token ID: Mux dashboard, Settings, Access Tokens',
+      description: 'Access token ID: Mux dashboard, Settings, Access Tokens (with Mux Video, read and write)',
     },
     token_secret: {
       required: true,
       secret: true,
-      description: 'Secret key of that access token, shown once when it is made',
+      description: 'Secret key of that access token; Mux shows it once, when the token is made',
     },
     webhook_secret: {
       required: false,
@@ -26,19 +44,19 @@ export const mux: Service<Mux> = {
   },
 
   connect({ credentials, baseUrl, timeoutMs, wire }) {
-    return new Mux({
+    const client = new Mux({
+      ...nothing,
       tokenId: credentials.token_id ?? null,
       tokenSecret: credentials.token_secret ?? null,
       webhookSecret: credentials.webhook_secret ?? null,
-      authorizationToken: null,
-      jwtSigningKey: null,
-      jwtPrivateKey: null,
       baseURL: baseUrl,
       timeout: timeoutMs,
       maxRetries: 0,
-      fetch: wire.fetch,
-      logLevel: 'off',
+      fetch: fetchThrough(wire),
     })
+    // MUX_CUSTOM_HEADERS is the one variable that no option keeps out. An Authorization in it would replace the tenant's.
+    Reflect.get(client, '_options').defaultHeaders = undefined
+    return client
   },
 
   async verify(client) {
@@ -46,22 +64,19 @@ export const mux: Service<Mux> = {
   },
 
   readError(error) {
-    if (error instanceof Mux.APIUserAbortError) return null
-    if (error instanceof Mux.APIConnectionError) {
-      return { kind: 'transient', code: 'connection_error', message: 'Mux could not be reached.' }
-    }
-    if (error instanceof Mux.APIError) return readAnswer(error)
-    return null
+    if (!(error instanceof Mux.APIError) || error instanceof Mux.APIUserAbortError) return null
+    if (error instanceof Mux.APIConnectionError) return readSilence(error)
+    return readAnswer(error)
   },
 
   webhook: {
     refusedStatus: 400,
     needs: ['webhook_secret'],
-    async open({ headers, body }, credentials): Promise<WebhookEvent | null> {
-      const verifier = new Mux({ tokenId: null, tokenSecret: null, webhookSecret: null })
+    async open({ headers, body }, credentials) {
       try {
-        const event = await verifier.webhooks.unwrap(body, headers, credentials.webhook_secret)
-        return { id: event.id, type: event.type, body: event }
+        const event = await webhooks.unwrap(body, headers, credentials.webhook_secret)
+        const { id, type } = event
+        return typeof id === 'string' && typeof type === 'string' ? { id, type, body: event } : null
       } catch {
         return null
       }
@@ -69,12 +84,54 @@ export const mux: Service<Mux> = {
   },
 }
 
+/**
+ * The SDK takes an error for a timeout when its text, or its cause's, sounds like one, and forgets it; and what breaks
+ * while an answer is read it throws bare, so that nobody can tell whose error it is. Two layers of its own class keep
+ * both. What it aborted itself it knows best.
+ */
+function fetchThrough(wire: Wire): typeof fetch {
+  return async (input, init) => {
+    try {
+      const response = await wire.fetch(input, init)
+      const json = response.json.bind(response)
+      return Object.assign(response, {
+        json: () => json().catch((error) => Promise.reject(connectionError(error))),
+      })
+    } catch (error) {
+      throw init?.signal?.aborted ? error : connectionError(error)
+    }
+  }
+}
+
+function connectionError(error: unknown): InstanceType<typeof Mux.APIConnectionError> {
+  const cause = error instanceof Error ? error : new Error(String(error))
+  return new Mux.APIConnectionError({ cause: new Mux.APIConnectionError({ cause }) })
+}
+
+/** No answer, or none that can be read; null when it was the platform or the task that ended the request. */
+function readSilence(error: InstanceType<typeof Mux.APIConnectionError>): ServiceFailure | null {
+  let cause: unknown = error
+  while (cause instanceof Mux.APIConnectionError && cause.cause) cause = cause.cause
+  if (cause instanceof JobsError) return null
+  const { name } = cause as Error
+  if (name === 'AbortError') return null
+  if (name === 'TimeoutError' || cause instanceof Mux.APIConnectionTimeoutError) {
+    return { kind: 'transient', code: 'timeout', message: 'Mux did not answer in time.' }
+  }
+  if (name === 'SyntaxError') {
+    return { kind: 'transient', code: 'unreadable_answer', message: 'Mux answered with what is no JSON.' }
+  }
+  return { kind: 'transient', code: 'connection_error', message: 'The connection to Mux failed.' }
+}
+
+/** `{ error: { type: 'invalid_parameters', messages: ['...'] } }` */
 function readAnswer({ status, headers, error }: InstanceType<typeof Mux.APIError>): ServiceFailure {
   const { type, messages } = (error as { error?: { type?: string; messages?: string[] } })?.error ?? {}
+  const message = Array.isArray(messages) ? messages.join('; ') : ''
   return failureOf({
-    status: status ?? 0,
+    status: status ?? 500,
     code: type,
-    message: messages?.join('; ') || `Mux answered ${status}.`,
+    message: message || `Mux answered ${status}.`,
     headers,
   })
 }
