@@ -1,10 +1,12 @@
-/** Stripe: transfers to creators, top-ups, the balance. */
+/** Stripe: transfers to the accounts of creators, top-ups of the tenant's balance. */
 import Stripe from 'stripe'
+import { JobsError } from '../errors.ts'
 import { failureOf, type ServiceFailure } from './failure.ts'
-import type { Service, WebhookEvent } from './service.ts'
+import type { Service } from './service.ts'
+import type { Wire } from './wire.ts'
 
-/** In seconds: how old a delivery may be. Stripe signs every delivery anew. */
-const toleranceSeconds = 300
+/** How old a delivery may be. Stripe signs each attempt anew, so a late one is not refused. */
+const webhookToleranceSeconds = 300
 
 export const stripe: Service<Stripe> = {
   name: 'stripe',
@@ -14,8 +16,9 @@ export const stripe: Service<Stripe> = {
     secret_key: {
       required: true,
       secret: true,
-      description: 'Secret or restricted API key: Stripe dashboard, Developers, API keys',
-      pattern: /^(sk|rk)_\w+$/,
+      description:
+        'Secret key, or a restricted key that may read the balance and write transfers and top-ups: Stripe dashboard, Developers, API keys',
+      pattern: /^[rs]k_(test|live)_\w+$/,
     },
     webhook_secret: {
       required: false,
@@ -33,7 +36,7 @@ export const stripe: Service<Stripe> = {
       ...(port && { port }),
       timeout: timeoutMs,
       maxNetworkRetries: 0,
-      httpClient: Stripe.createFetchHttpClient(wire.fetch),
+      httpClient: Stripe.createFetchHttpClient(fetchThrough(wire)),
       telemetry: false,
     })
   },
@@ -42,28 +45,92 @@ export const stripe: Service<Stripe> = {
     await client.balance.retrieve()
   },
 
-  readError(error): ServiceFailure | null {
+  readError(error) {
     if (!(error instanceof Stripe.errors.StripeError)) return null
-    return failureOf({ status: error.statusCode ?? 0, code: error.code, message: error.message })
+    if (error instanceof Stripe.errors.StripeConnectionError) return readSilence(error)
+    if (error.statusCode !== undefined) return readAnswer(error, error.statusCode)
+    // The one error without a status that is about an answer; the others never left the process.
+    if (!(error instanceof Stripe.errors.StripeAPIError)) return null
+    return { kind: 'transient', code: 'unreadable_answer', message: 'Stripe answered with what is no JSON.' }
   },
 
   webhook: {
     refusedStatus: 400,
     needs: ['webhook_secret'],
-    async open({ headers, body }, credentials): Promise<WebhookEvent | null> {
-      const signature = headers.get('stripe-signature')
-      if (!signature || !credentials.webhook_secret) return null
+    async open({ headers, body }, credentials) {
+      const signature = headers.get('stripe-signature') ?? ''
+      const secret = credentials.webhook_secret ?? ''
       try {
-        const event = await Stripe.webhooks.constructEventAsync(
-          body,
-          signature,
-          credentials.webhook_secret,
-          toleranceSeconds,
-        )
-        return { id: event.id, type: event.type, body: event }
+        const { webhooks } = Stripe
+        const event = await webhooks.constructEventAsync(body, signature, secret, webhookToleranceSeconds)
+        const { id, type } = event
+        return typeof id === 'string' && typeof type === 'string' ? { id, type, body: event } : null
       } catch {
         return null
       }
     },
   },
+}
+
+/**
+ * The SDK goes by the body alone: JSON without an `error` is a success to it whatever the status, and a refusal without
+ * JSON has no status any more. Stripe's own answers are well formed; those of a proxy in between need not be.
+ */
+function fetchThrough(wire: Wire): typeof fetch {
+  return async (input, init) => {
+    const response = await wire.fetch(input, init)
+    if (response.status < 400) return response
+    const { status, headers } = response
+    const text = await response.text()
+    const refusal = { error: { type: 'api_error', message: `Stripe answered ${status}.` } }
+    return new Response(hasError(text) ? text : JSON.stringify(refusal), { status, headers })
+  }
+}
+
+function hasError(text: string): boolean {
+  try {
+    return Boolean(JSON.parse(text)?.error)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * No answer; null when it was not the network that ended the request. The SDK keeps what did as `detail`, and behind
+ * one more error of its own when it came while the answer was read.
+ */
+function readSilence({
+  detail,
+}: InstanceType<typeof Stripe.errors.StripeConnectionError>): ServiceFailure | null {
+  const cause: unknown = detail instanceof Error && 'exception' in detail ? detail.exception : detail
+  if (cause instanceof JobsError) return null
+  const { name, code } = cause as { name?: string; code?: unknown }
+  if (name === 'AbortError') return null
+  if (name === 'TimeoutError' || code === 'ETIMEDOUT') {
+    return { kind: 'transient', code: 'timeout', message: 'Stripe did not answer in time.' }
+  }
+  return { kind: 'transient', code: 'connection_error', message: 'The connection to Stripe failed.' }
+}
+
+/** The status that says what is meant, for codes that come with one that others share. */
+const meantStatus = new Map([
+  // 403: no fault of the key, but of the account that the call is about.
+  ['account_invalid', 404],
+  // 429: another request has the object. Says nothing of how many requests there are.
+  ['lock_timeout', 409],
+  ['idempotency_key_in_use', 409],
+  // 400 for some.
+  ['rate_limit', 429],
+])
+
+function readAnswer(error: InstanceType<typeof Stripe.errors.StripeError>, status: number): ServiceFailure {
+  const { decline_code, code, rawType, message, headers } = error
+  const answer = {
+    code: decline_code || code || (rawType === 'idempotency_error' ? rawType : undefined),
+    message: message || `Stripe answered ${status}.`,
+    headers,
+  }
+  // A service that Stripe itself depends on has failed.
+  if (status === 424) return { kind: 'transient', ...answer, code: answer.code ?? 'http_424' }
+  return failureOf({ ...answer, status: meantStatus.get(code ?? '') ?? status })
 }
