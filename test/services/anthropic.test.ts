@@ -1,7 +1,12 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { enterScope } from '../../src/db/scope.ts'
-import { RunCancelledError, ServiceClientClosedError, ServiceHeldError } from '../../src/errors.ts'
+import {
+  RunCancelledError,
+  RunTimeoutError,
+  ServiceClientClosedError,
+  ServiceHeldError,
+} from '../../src/errors.ts'
 import { anthropic } from '../../src/services/anthropic.ts'
 import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import { AnthropicServer } from '../fixtures/providers/anthropic.ts'
@@ -231,21 +236,24 @@ describe('what goes wrong', () => {
 })
 
 describe('what the platform or the task ends', () => {
-  it('an abort of the run reaches the request', async () => {
-    server.answerNext({ instead: 'silence' })
-    const { client } = connect()
-    const stop = new AbortController()
-    const error = await errorOf(
-      enterScope(scopeOf(stop.signal), async () => {
-        const work = errorOf(client.messages.create(question))
-        await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-        stop.abort(new RunCancelledError())
-        throw await work
-      }),
-    )
-    expect(anthropic.readError(error)).toBeNull()
-    expect(rootOf(error)).toBeInstanceOf(RunCancelledError)
-  })
+  it.each([new RunCancelledError(), new RunTimeoutError(1_000), new DOMException('Aborted', 'AbortError')])(
+    'an abort of the run reaches the request: %s',
+    async (reason) => {
+      server.answerNext({ instead: 'silence' })
+      const { client } = connect()
+      const stop = new AbortController()
+      const error = await errorOf(
+        enterScope(scopeOf(stop.signal), async () => {
+          const work = errorOf(client.messages.create(question))
+          await vi.waitFor(() => expect(server.requests).toHaveLength(1))
+          stop.abort(reason)
+          throw await work
+        }),
+      )
+      expect(anthropic.readError(error)).toBeNull()
+      expect(rootOf(error)).toBe(reason)
+    },
+  )
 
   it('so does the signal that a task gives along', async () => {
     server.answerNext({ instead: 'silence' })

@@ -1,7 +1,12 @@
 import type { AssemblyAI } from 'assemblyai'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { enterScope } from '../../src/db/scope.ts'
-import { RunCancelledError, ServiceClientClosedError, ServiceHeldError } from '../../src/errors.ts'
+import {
+  RunCancelledError,
+  RunTimeoutError,
+  ServiceClientClosedError,
+  ServiceHeldError,
+} from '../../src/errors.ts'
 import { AssemblyAIError, assemblyai, webhookAuthorization } from '../../src/services/assemblyai.ts'
 import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import { AssemblyAIServer } from '../fixtures/providers/assemblyai.ts'
@@ -200,21 +205,24 @@ describe('what goes wrong', () => {
 })
 
 describe('what the platform or the task ends', () => {
-  it('an abort of the run reaches the request', async () => {
-    server.answerNext({ instead: 'silence' })
-    const { client } = connect()
-    const stop = new AbortController()
-    const error = await errorOf(
-      enterScope(scopeOf(stop.signal), async () => {
-        const work = errorOf(submit(client))
-        await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-        stop.abort(new RunCancelledError())
-        throw await work
-      }),
-    )
-    expect(assemblyai.readError(error)).toBeNull()
-    expect(error).toBeInstanceOf(RunCancelledError)
-  })
+  it.each([new RunCancelledError(), new RunTimeoutError(1_000), new DOMException('Aborted', 'AbortError')])(
+    'an abort of the run reaches the request: %s',
+    async (reason) => {
+      server.answerNext({ instead: 'silence' })
+      const { client } = connect()
+      const stop = new AbortController()
+      const error = await errorOf(
+        enterScope(scopeOf(stop.signal), async () => {
+          const work = errorOf(submit(client))
+          await vi.waitFor(() => expect(server.requests).toHaveLength(1))
+          stop.abort(reason)
+          throw await work
+        }),
+      )
+      expect(assemblyai.readError(error)).toBeNull()
+      expect(error).toBe(reason)
+    },
+  )
 
   it('a closed client sends nothing, and its error comes as it is', async () => {
     const { client, wire } = connect()

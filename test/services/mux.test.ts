@@ -1,7 +1,12 @@
 import type { Mux } from '@mux/mux-node'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { enterScope } from '../../src/db/scope.ts'
-import { RunCancelledError, ServiceClientClosedError, ServiceHeldError } from '../../src/errors.ts'
+import {
+  RunCancelledError,
+  RunTimeoutError,
+  ServiceClientClosedError,
+  ServiceHeldError,
+} from '../../src/errors.ts'
 import { mux } from '../../src/services/mux.ts'
 import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import { MuxServer, signWebhook } from '../fixtures/providers/mux.ts'
@@ -187,21 +192,24 @@ describe('what goes wrong', () => {
 })
 
 describe('what the platform or the task ends', () => {
-  it('an abort of the run reaches the request', async () => {
-    server.answerNext({ instead: 'silence' })
-    const { client } = connect()
-    const stop = new AbortController()
-    const error = await errorOf(
-      enterScope(scopeOf(stop.signal), async () => {
-        const work = errorOf(create(client))
-        await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-        stop.abort(new RunCancelledError())
-        throw await work
-      }),
-    )
-    expect(mux.readError(error)).toBeNull()
-    expect(rootOf(error)).toBeInstanceOf(RunCancelledError)
-  })
+  it.each([new RunCancelledError(), new RunTimeoutError(1_000), new DOMException('Aborted', 'AbortError')])(
+    'an abort of the run reaches the request: %s',
+    async (reason) => {
+      server.answerNext({ instead: 'silence' })
+      const { client } = connect()
+      const stop = new AbortController()
+      const error = await errorOf(
+        enterScope(scopeOf(stop.signal), async () => {
+          const work = errorOf(create(client))
+          await vi.waitFor(() => expect(server.requests).toHaveLength(1))
+          stop.abort(reason)
+          throw await work
+        }),
+      )
+      expect(mux.readError(error)).toBeNull()
+      expect(rootOf(error)).toBe(reason)
+    },
+  )
 
   it('so does the signal that a task gives along', async () => {
     server.answerNext({ instead: 'silence' })
