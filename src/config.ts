@@ -6,8 +6,10 @@
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
+import { Secret } from './secret.ts'
 
 export interface Config {
   /** Where Postgres is. Null: the platform starts its own in `dataDir`. */
@@ -32,6 +34,27 @@ export interface Config {
   /** Module whose default export is the list of tasks. */
   tasksModule: string | null
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+  /** Keys of 32 bytes that encrypt credentials: the first encrypts, all decrypt. Given as base64 or hex, with commas. */
+  encryptionKeys: Secret<readonly Buffer[]>
+  /** The same for the credentials of Shopify. */
+  shopifyEncryptionKeys: Secret<readonly Buffer[]>
+  /** By service: where it is, if not at the provider's own address (tests, proxies), and how long a request may take. */
+  services: Readonly<Record<string, ServiceSettings>>
+  /** Where providers reach this platform's webhooks, without a slash at the end. */
+  publicUrl: string | null
+  /** Port of `cgk serve`. */
+  httpPort: number
+}
+
+export interface ServiceSettings {
+  baseUrl?: string | undefined
+  timeoutMs?: number | undefined
+}
+
+/** As `configure` takes it: keys are texts there. */
+export interface ConfigOptions extends Partial<Omit<Config, 'encryptionKeys' | 'shopifyEncryptionKeys'>> {
+  encryptionKeys?: string | Secret<readonly Buffer[]>
+  shopifyEncryptionKeys?: string | Secret<readonly Buffer[]>
 }
 
 /** In the repo and in the published package alike, `migrations/` lies beside the folder of this file. */
@@ -55,6 +78,32 @@ const path = z
   .regex(/^[^\0]+$/, 'must be a path')
   .transform((given) => resolve(given))
 
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be a URL that starts with http:// or https://' })
+  .transform((url) => url.replace(/\/+$/, ''))
+
+const keyBytes = 32
+
+/** Base64, base64url or hex. */
+function readKey(text: string): Buffer {
+  return /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64')
+}
+
+const keyList = z.union([
+  z.instanceof(Secret<readonly Buffer[]>),
+  z.string().transform((text, context) => {
+    const keys = text
+      .split(/[\s,]+/)
+      .filter((key) => key !== '')
+      .map(readKey)
+    const wrong = keys.findIndex((key) => key.length !== keyBytes)
+    if (wrong < 0) return new Secret<readonly Buffer[]>(keys)
+    const message = `key ${wrong + 1} has ${keys[wrong]!.length} bytes; a key has ${keyBytes} (cgk credential:key makes one)`
+    context.addIssue({ code: 'custom', message })
+    return z.NEVER
+  }),
+])
+
 const settings = z.strictObject({
   databaseUrl: postgresUrl,
   directUrl: postgresUrl,
@@ -68,6 +117,20 @@ const settings = z.strictObject({
   migrationsDir: path.prefault(ownMigrations),
   tasksModule: path.nullable().default(null),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  encryptionKeys: keyList.prefault(''),
+  shopifyEncryptionKeys: keyList.prefault(''),
+  services: z
+    .record(
+      z.string(),
+      z.strictObject({
+        baseUrl: httpUrl.optional(),
+        timeoutMs: z.number().int().min(10).max(600_000).optional(),
+      }),
+      { error: 'must be an object like {"stripe":{"baseUrl":"http://127.0.0.1:4010","timeoutMs":10000}}' },
+    )
+    .default({}),
+  publicUrl: httpUrl.nullable().default(null),
+  httpPort: wholeNumber(3000, 0, 65_535),
 } satisfies Record<keyof Config, z.ZodType>)
 
 /** The variable of each setting, and how to read one that is no text. */
@@ -84,21 +147,56 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   migrationsDir: ['JOBS_MIGRATIONS_DIR'],
   tasksModule: ['JOBS_TASKS'],
   logLevel: ['JOBS_LOG_LEVEL'],
+  encryptionKeys: ['INTEGRATION_ENCRYPTION_KEY'],
+  shopifyEncryptionKeys: ['SHOPIFY_TOKEN_ENCRYPTION_KEY'],
+  services: ['JOBS_SERVICES', readJson],
+  publicUrl: ['JOBS_PUBLIC_URL'],
+  httpPort: ['JOBS_HTTP_PORT', Number],
 }
 
 /** @throws ConfigError that names every setting that cannot be used, as it was given, and no value. */
-export function readConfig(options: Partial<Config> = {}, env: NodeJS.ProcessEnv = process.env): Config {
+export function readConfig(options: ConfigOptions = {}, env: NodeJS.ProcessEnv = process.env): Config {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   const parsed = settings.safeParse({ ...readEnvironment(env), ...given })
-  if (parsed.success) return parsed.data
+  if (parsed.success) return hidePasswords(parsed.data)
   const nameOf = (setting: keyof Config) => (setting in given ? setting : variables[setting][0])
   // zod's messages name the rule, never the value: a URL may hold a password.
   const problems = parsed.error.issues.map((issue) =>
     issue.code === 'unrecognized_keys'
       ? `there is no setting ${issue.keys.join(', ')}`
-      : `${nameOf(issue.path[0] as keyof Config)}: ${issue.message}`,
+      : `${[nameOf(issue.path[0] as keyof Config), ...issue.path.slice(1).map(String)].join('.')}: ${sayings(issue)}`,
   )
   throw new ConfigError(`The configuration is not valid: ${problems.join('; ')}`)
+}
+
+/** Of a union, what its last form says: the one that people write. */
+function sayings(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'invalid_union') return issue.message
+  return issue.errors.at(-1)?.[0]?.message ?? issue.message
+}
+
+/** A URL of Postgres has a password in it: whoever prints or logs the configuration must not show it. */
+function hidePasswords(config: Config): Config {
+  const hide = (url: string | null) =>
+    url?.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:[secret]@').replace(/(password=)[^&]*/, '$1[secret]') ?? null
+  const visible = () => ({
+    ...config,
+    databaseUrl: hide(config.databaseUrl),
+    directUrl: hide(config.directUrl),
+  })
+  return Object.defineProperties(config, {
+    toJSON: { value: visible },
+    [inspect.custom]: { value: visible },
+  })
+}
+
+/** What is no JSON is left as it is, for the schema to refuse. */
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
 }
 
 /** One setting that is given elsewhere, by the same rule. @throws ConfigError. */

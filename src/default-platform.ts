@@ -2,12 +2,24 @@
  * The functions an app imports, bound to the default platform: made at first use from the environment, replaced by
  * `configure`, ended by `close`. Inside a `withTenant` or a run of another platform they stay with that one.
  */
+
+import { type CredentialPlace, decrypt, encrypt } from './credentials/encryption.ts'
+import {
+  type CredentialInfo,
+  listCredentials as listStored,
+  deleteCredential as removeStored,
+} from './credentials/store.ts'
 import { currentScope, type Scope } from './db/scope.ts'
 import { createSqlTag, type SqlTag } from './db/statement.ts'
 import type { Worker } from './engines/engine.ts'
 import type { WorkerOptions } from './engines/worker-options.ts'
 import { Platform, type PlatformOptions } from './platform.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
+import type { TenantClients } from './services/clients.ts'
+import { loadService, type ServiceClients, type ServiceName } from './services/registry.ts'
+import { checkKey, setCredential as store } from './services/set-credential.ts'
+import { type CredentialCheck, verifyCredential as verify } from './services/verify.ts'
+import { currentRun } from './task/context.ts'
 import type { AnyTask } from './task/define.ts'
 import { provideDispatcher } from './task/dispatcher.ts'
 import type { TriggerOptions } from './task/options.ts'
@@ -18,6 +30,7 @@ import { createTenant as create } from './tenants/create.ts'
 import { deleteTenant as remove } from './tenants/delete.ts'
 import { listTenants as list } from './tenants/list.ts'
 import { createTenantSchema as createSchema, runTenantMigrations as migrate } from './tenants/migrate.ts'
+import { parseSlug } from './tenants/slug.ts'
 import { resumeTenant as resume, suspendTenant as suspend } from './tenants/suspend.ts'
 import type { Tenant } from './tenants/tenant.ts'
 
@@ -105,6 +118,95 @@ export async function resumeTenant(slug: string): Promise<void> {
 /** Removes a tenant and everything it has. Refuses while runs are open, unless forced. */
 export async function deleteTenant(slug: string, options: { force?: boolean } = {}): Promise<void> {
   await remove(await tenants(), slug, options)
+}
+
+// ── credentials and services ────────────────────────────────────────────────────────────────────────────────
+
+const keys = () => defaultPlatform().keys
+
+/** As it is stored; only with the same tenant, service and key does it decrypt. Microseconds, no database. */
+export function encryptCredential(value: string, place: CredentialPlace): string {
+  return encrypt(value, place, keys().of(place.service))
+}
+
+/** @throws CredentialError when the text was changed, cut off or copied from elsewhere; EncryptionKeyMissingError. */
+export function decryptCredential(text: string, place: CredentialPlace): string {
+  return decrypt(text, place, keys().of(place.service))
+}
+
+/**
+ * Stores credentials of a service, all or none: `setCredential('rawdog', 'stripe', { secret_key: value })`. Running
+ * workers use them within a second, and runs that were held for want of them go on.
+ */
+export async function setCredential(
+  tenantId: string,
+  service: ServiceName,
+  values: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { database, clients, holds } = await defaultPlatform().ready()
+  await store({ database, keys: keys() }, tenantId, service, values)
+  clients.invalidate(tenantId, service)
+  await holds.changed(tenantId, service)
+}
+
+/** False: there was none. Runs that need it are held from now on. */
+export async function deleteCredential(
+  tenantId: string,
+  service: ServiceName,
+  key: string,
+): Promise<boolean> {
+  const slug = parseSlug(tenantId)
+  checkKey(await loadService(service), key)
+  const { database, clients } = await defaultPlatform().ready()
+  const deleted = await removeStored({ database }, slug, service, key)
+  clients.invalidate(slug, service)
+  return deleted
+}
+
+/** What a tenant has, without the values. */
+export async function listCredentials(tenantId: string): Promise<CredentialInfo[]> {
+  const { database } = await defaultPlatform().ready()
+  return await listStored({ database, keys: keys() }, parseSlug(tenantId))
+}
+
+/** Asks the provider, with one cheap call, whether it takes the tenant's credentials, and keeps the answer. */
+export async function verifyCredential(tenantId: string, service: ServiceName): Promise<CredentialCheck> {
+  const { database, clients, holds } = await defaultPlatform().ready()
+  const check = await verify({ database, clients, holds }, tenantId, service)
+  await holds.changed(tenantId, service)
+  return check
+}
+
+/** The tenant's client, or null where it has not the credentials. Ask for it at each use: it follows their changes. */
+type Get<Name extends ServiceName> = (tenantId: string) => Promise<ServiceClients[Name] | null>
+/** The same. @throws ServiceNotConfiguredError, which holds a run until the credentials are there. */
+type Require<Name extends ServiceName> = (tenantId: string) => Promise<ServiceClients[Name]>
+
+const get = <Name extends ServiceName>(name: Name): Get<Name> => {
+  return async (tenantId) => await (await services()).clients.get(tenantId, name)
+}
+const need = <Name extends ServiceName>(name: Name): Require<Name> => {
+  return async (tenantId) => await (await services()).clients.require(tenantId, name)
+}
+
+export const getTenantStripeClient = get('stripe')
+export const requireTenantStripeClient = need('stripe')
+export const getTenantResendClient = get('resend')
+export const requireTenantResendClient = need('resend')
+export const getTenantMuxClient = get('mux')
+export const requireTenantMuxClient = need('mux')
+export const getTenantAssemblyAIClient = get('assemblyai')
+export const requireTenantAssemblyAIClient = need('assemblyai')
+export const getTenantWiseClient = get('wise')
+export const requireTenantWiseClient = need('wise')
+export const getTenantAnthropicClient = get('anthropic')
+export const requireTenantAnthropicClient = need('anthropic')
+export const getTenantShopifyClient = get('shopify')
+export const requireTenantShopifyClient = need('shopify')
+
+/** Inside a run, those of the platform that runs it. */
+async function services(): Promise<{ clients: TenantClients }> {
+  return currentRun()?.services ?? (await defaultPlatform().ready())
 }
 
 // ── tasks and runs ──────────────────────────────────────────────────────────────────────────────────────────

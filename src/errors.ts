@@ -324,6 +324,17 @@ export class ServiceNotConfiguredError extends JobsError {
   }
 }
 
+/** The provider does not take the tenant's credential. Runs that need it wait until it is replaced or verified. */
+export class CredentialRefusedError extends JobsError {
+  readonly code = 'CREDENTIAL_REFUSED'
+
+  constructor(tenantId: string, service: string, problem: string) {
+    super(
+      `${service} refuses the credential of tenant "${tenantId}" (${problem}). Replace it with: cgk credential:set ${tenantId} ${service}`,
+    )
+  }
+}
+
 /** Runs of this tenant that need this service wait; no request may leave meanwhile. */
 export class ServiceHeldError extends JobsError {
   readonly code = 'SERVICE_HELD'

@@ -32,6 +32,36 @@ export {
 } from './default-platform.ts'
 export type { Tenant } from './tenants/tenant.ts'
 
+// ── credentials and services ────────────────────────────────────────────────────────────────────────────────
+export type { CredentialInfo } from './credentials/store.ts'
+export {
+  decryptCredential,
+  deleteCredential,
+  encryptCredential,
+  getTenantAnthropicClient,
+  getTenantAssemblyAIClient,
+  getTenantMuxClient,
+  getTenantResendClient,
+  getTenantShopifyClient,
+  getTenantStripeClient,
+  getTenantWiseClient,
+  listCredentials,
+  requireTenantAnthropicClient,
+  requireTenantAssemblyAIClient,
+  requireTenantMuxClient,
+  requireTenantResendClient,
+  requireTenantShopifyClient,
+  requireTenantStripeClient,
+  requireTenantWiseClient,
+  setCredential,
+  verifyCredential,
+} from './default-platform.ts'
+export type { ServiceFailure } from './services/failure.ts'
+export { readServiceError, type ServiceClients, type ServiceName } from './services/registry.ts'
+export type { WebhookEvent } from './services/service.ts'
+export type { CredentialCheck } from './services/verify.ts'
+export type { TaskWebhook } from './task/webhook.ts'
+
 // ── platform ────────────────────────────────────────────────────────────────────────────────────────────────
 export { close, configure, startWorker } from './default-platform.ts'
 export type { SettledEvent, Worker } from './engines/engine.ts'

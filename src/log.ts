@@ -1,8 +1,46 @@
-/** The platform's logger: one JSON line an event, and of an error no more than says what happened. */
-import { type DestinationStream, type Logger, pino } from 'pino'
+/**
+ * The platform's logger: one JSON line an event, of an error no more than says what happened, and never a secret. Fields
+ * that are named like one are masked, and every value that this process has decrypted, wherever it stands in the line.
+ */
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
+import { redact, redacted } from './redact.ts'
+
+/** Under these names nothing is written, at the top of a line and in its objects. */
+const secretFields = [
+  ...[
+    'password',
+    'passwordHash',
+    'secret',
+    'secretKey',
+    'token',
+    'tokenHash',
+    'tokenSecret',
+    'accessToken',
+    'apiKey',
+  ],
+  ...['authorization', 'cookie', 'credential', 'credentials', 'webhookSecret', 'encryptionKeys'],
+  ...[
+    'secret_key',
+    'token_secret',
+    'access_token',
+    'api_key',
+    'api_token',
+    'webhook_secret',
+    'password_hash',
+  ],
+]
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {
-  const options = { level, base: null, serializers: { err: errorFields } }
+  const options: LoggerOptions = {
+    level,
+    base: null,
+    serializers: { err: errorFields },
+    redact: {
+      paths: secretFields.flatMap((name) => [name, `*.${name}`]),
+      censor: redacted,
+    },
+    hooks: { streamWrite: redact },
+  }
   return destination ? pino(options, destination) : pino(options)
 }
 

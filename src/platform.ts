@@ -8,7 +8,9 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { type Config, readConcurrency, readConfig } from './config.ts'
+import { type Config, type ConfigOptions, readConcurrency, readConfig } from './config.ts'
+import { KeyRings } from './credentials/key-rings.ts'
+import { credentialChannel } from './credentials/store.ts'
 import { Database } from './db/database.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded/index.ts'
 import { Listener } from './db/listener.ts'
@@ -18,17 +20,21 @@ import { currentScope } from './db/scope.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import type { Clock } from './engines/inline/clock.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
-import { ConfigError, DatabaseSetupError, WorkerStoppingError } from './errors.ts'
+import { ConfigError, DatabaseSetupError, UnknownTenantError, WorkerStoppingError } from './errors.ts'
+import { holdChannel, parseAnnouncement } from './holds/hold.ts'
+import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
+import { TenantClients } from './services/clients.ts'
+import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { loadRegistry, TaskRegistry } from './task/registry.ts'
 import { TenantDirectory, tenantChannel } from './tenants/directory.ts'
 import type { TenantDeps } from './tenants/tenant.ts'
 
-export interface PlatformOptions extends Partial<Config> {
+export interface PlatformOptions extends ConfigOptions {
   /** The tasks that can be triggered by id and that workers run; otherwise the default export of `tasksModule`. */
   tasks?: readonly AnyTask[]
   logger?: Logger
@@ -43,6 +49,8 @@ export interface Started {
   engine: Engine
   waiter: RunWaiter
   tenants: TenantDeps
+  clients: TenantClients
+  holds: Holds
   /** Null with a database of one's own. */
   embedded: EmbeddedPostgres | null
 }
@@ -53,6 +61,8 @@ export class Platform {
   readonly config: Config
   readonly logger: Logger
   readonly runs: Runs
+  /** What encrypts credentials; needs no database. */
+  readonly keys: KeyRings
   readonly #givenTasks: readonly AnyTask[] | undefined
   readonly #clock: Clock | undefined
   #started: Promise<Started> | null = null
@@ -65,6 +75,8 @@ export class Platform {
     refuseOtherThanObject(options, 'configure()')
     const { tasks, logger, clock, ...overrides } = options
     this.config = readConfig(overrides)
+    this.keys = new KeyRings(this.config)
+    refuseUnknownServices(this.config)
     this.logger = logger ?? createLogger(this.config.logLevel)
     this.runs = createRuns(() => this.ready())
     this.#givenTasks = tasks
@@ -89,13 +101,14 @@ export class Platform {
     checkWorkerOptions(options)
     const { concurrency: given = this.config.concurrency } = options
     const concurrency = readConcurrency(given)
-    const { engine, waiter } = await this.ready()
+    const { engine, waiter, clients, holds } = await this.ready()
     const registry = await this.registry()
     return await engine.work({
       tasks: registry.select(options.only),
       concurrency,
       stopTimeoutMs: this.config.stopTimeoutMs,
       dispatcher: this.dispatcher,
+      services: { clients, holds },
       logger: this.logger,
       onSettled: (event) => {
         waiter.settled(event.runId)
@@ -128,6 +141,7 @@ export class Platform {
     await started.engine.close()
     started.waiter.close(new WorkerStoppingError())
     await this.#listener?.close()
+    started.clients.close()
     await started.database.close()
     await started.embedded?.stop()
   }
@@ -155,6 +169,11 @@ export class Platform {
         const scope = currentScope()
         if (scope && !scope.ended && scope.tenant?.slug === tenantId) return
         await (await ready()).directory.admit(tenantId)
+      },
+      timezoneOf: async (tenantId) => {
+        const tenant = await (await ready()).directory.find(tenantId)
+        if (!tenant) throw new UnknownTenantError(tenantId)
+        return tenant.timezone
       },
       enqueue: async (requests) => {
         const { engine, database } = await ready()
@@ -206,6 +225,7 @@ export class Platform {
     this.#listener.on(tenantChannel, (slug) => directory.invalidate(slug))
     this.#listener.onConnect(() => directory.invalidate())
     const engine = await this.#makeEngine(url, database, this.#listener)
+    const { clients, holds } = this.#makeServices(database, engine, this.#listener)
     try {
       await engine.start()
       if (migrate) await this.#migrateTenants(database)
@@ -218,9 +238,35 @@ export class Platform {
       directory,
       engine,
       embedded,
+      clients,
+      holds,
       waiter: new RunWaiter((runIds) => engine.getMany(runIds)),
       tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
     }
+  }
+
+  /** Clients of services, and holds on them; both hear of what other processes change. */
+  #makeServices(
+    database: Database,
+    engine: Engine,
+    listener: Listener,
+  ): { clients: TenantClients; holds: Holds } {
+    const holds = new Holds({
+      database,
+      now: () => this.#clock?.now().getTime() ?? Date.now(),
+      onLifted: (tenantId, service) => engine.release(tenantId, service),
+      onError: (error) => this.logger.warn({ err: error }, 'Looking at a hold failed; it is looked at again'),
+    })
+    const { services: settings, publicUrl } = this.config
+    const clients = new TenantClients({ database, keys: this.keys, gate: holds.gate, settings, publicUrl })
+    listener
+      .on(holdChannel, (announcement) => holds.heard(announcement))
+      .on(credentialChannel, (announcement) => {
+        const about = parseAnnouncement(announcement)
+        if (about) clients.invalidate(about.tenantId, about.service)
+      })
+      .onConnect(() => clients.invalidateAll())
+    return { clients, holds }
   }
 
   /** Only the chosen engine is loaded. */
@@ -250,6 +296,14 @@ export class Platform {
     const module = this.config.tasksModule ?? findTasksModule()
     return module ? await loadRegistry(module) : new TaskRegistry([])
   }
+}
+
+function refuseUnknownServices({ services }: Config): void {
+  const unknown = Object.keys(services).find((name) => !isServiceName(name))
+  if (unknown === undefined) return
+  throw new ConfigError(
+    `services: there is no service ${JSON.stringify(unknown)}. There are: ${serviceNames.join(', ')}.`,
+  )
 }
 
 async function checkVersion(database: Database): Promise<void> {

@@ -7,6 +7,7 @@ import type { Transaction } from '../db/transaction.ts'
 import type { AnyTask } from '../task/define.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import type { Attempt, Run, RunHandle, RunRequest, RunState } from '../task/run.ts'
+import type { ServiceAccess } from '../task/services.ts'
 import type { TenantWork } from '../tenants/work.ts'
 
 export interface Engine {
@@ -28,6 +29,8 @@ export interface Engine {
   attempts(runId: string): Promise<Attempt[]>
   /** Ends an open run; a running one gets its signal aborted. False: it was not open (any more). */
   cancel(runId: string): Promise<boolean>
+  /** The hold on this service is over: what waited for it may go. */
+  release(tenantId: string, service: string): void
   /** Starts running the given tasks in this process. */
   work(options: WorkOptions): Promise<Worker>
   close(): Promise<void>
@@ -58,6 +61,7 @@ export interface WorkOptions {
   /** How long `stop` waits for runs before it hands them back, in milliseconds, where it is not told otherwise. */
   stopTimeoutMs: number
   dispatcher: Dispatcher
+  services: ServiceAccess
   logger: Logger
   /** Told of every attempt that has been settled. */
   onSettled?(event: SettledEvent): void

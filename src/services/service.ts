@@ -30,6 +30,8 @@ export interface Connection {
   timeoutMs: number
   /** Every request of the client travels through it. */
   wire: Wire
+  /** Where the provider reaches the tenant's webhook; null: the platform has no public URL. */
+  webhookUrl: string | null
 }
 
 export interface Service<Client = unknown> {

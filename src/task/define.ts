@@ -32,7 +32,10 @@ export interface TaskOptions<
   /** How long one attempt may take; '15m' by default, at most '23h'. */
   timeout?: Duration
   /** The work. Runs inside `withTenant(payload.tenantId)`, at least once: make side effects safe to repeat. */
-  run(payload: z.output<Schema> & { tenantId: string }, context: TaskContext<Services>): Output | Promise<Output>
+  run(
+    payload: z.output<Schema> & { tenantId: string },
+    context: TaskContext<Services>,
+  ): Output | Promise<Output>
 }
 
 export interface Task<
@@ -106,9 +109,7 @@ export function defineTask<
 function readServices(taskId: string, services: readonly ServiceName[]): readonly ServiceName[] {
   const unknown = Array.isArray(services) ? services.find((name) => !isServiceName(name)) : services
   if (unknown === undefined) return Object.freeze([...new Set(services)])
-  throw new InvalidTaskError(
-    `services of ${taskId} must be a list of some of ${serviceNames.join(', ')}.`,
-  )
+  throw new InvalidTaskError(`services of ${taskId} must be a list of some of ${serviceNames.join(', ')}.`)
 }
 
 const definedTasks = new WeakSet<object>()

@@ -12,6 +12,8 @@ export interface Dispatcher {
   readonly maxPayloadBytes: number
   /** Throws when the tenant is unknown or suspended. */
   admitTenant(tenantId: string): Promise<void>
+  /** IANA name. */
+  timezoneOf(tenantId: string): Promise<string>
   /** The tenant of the surrounding `withTenant`, or null. */
   currentTenant(): string | null
   /** Whether a surrounding `transaction()` is open. */

@@ -5,11 +5,13 @@
 import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
 import { InvalidTaskError, RunTimeoutError } from '../errors.ts'
+import type { ServiceClients, ServiceName } from '../services/registry.ts'
 import { type CurrentRun, insideRun, type TaskContext } from './context.ts'
 import type { AnyTask } from './define.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { completed, type Outcome, readOutcome } from './outcome.ts'
 import { parsePayload } from './payload.ts'
+import { RunServices, type ServiceAccess } from './services.ts'
 
 export interface AttemptInfo {
   runId: string
@@ -23,6 +25,7 @@ export interface AttemptInfo {
 export interface ExecuteEnvironment {
   database: Database
   dispatcher: Dispatcher
+  services: ServiceAccess
   logger: Logger
   whileWaiting: CurrentRun['whileWaiting']
 }
@@ -37,37 +40,64 @@ export async function execute(
   environment: ExecuteEnvironment,
 ): Promise<Outcome> {
   const abort = abortAfter(task.timeoutMs, info.signal)
+  const attempt = { ...info, signal: abort.signal }
+  let services: RunServices | undefined
   try {
     const payload = await parsePayload(task.id, task.schema, input)
-    const attempt = { ...info, signal: abort.signal }
+    const { tenantId } = payload
+    const ownServices = new RunServices(environment.services, tenantId)
+    services = ownServices
     const output = await environment.database.withTenant(
-      payload.tenantId,
-      () => leaveBehindIfStuck(abort.signal, () => callRun(task, payload, attempt, environment)),
+      tenantId,
+      () =>
+        leaveBehindIfStuck(abort.signal, async () =>
+          callRun(task, payload, await ownServices.open(task.services), attempt, environment),
+        ),
       { signal: abort.signal },
     )
     return completed(output)
   } catch (thrown) {
-    return readOutcome(thrown, abort.signal, info, task.retry)
+    const ofService = abort.signal.aborted ? null : await askServices(services, thrown, environment.logger)
+    return ofService ?? readOutcome(thrown, abort.signal, info, task.retry)
   } finally {
     abort.done()
   }
 }
 
-function callRun(
+/** Where the hold itself cannot be placed (Postgres is away), the error counts as any other. */
+async function askServices(
+  services: RunServices | undefined,
+  thrown: unknown,
+  logger: Logger,
+): Promise<Outcome | null> {
+  try {
+    return (await services?.readOutcome(thrown)) ?? null
+  } catch (error) {
+    logger.error({ err: error }, 'What a service said could not be recorded')
+    return null
+  }
+}
+
+async function callRun(
   task: AnyTask,
   payload: { tenantId: string },
+  clients: Partial<ServiceClients>,
   info: AttemptInfo,
-  { database, dispatcher, logger, whileWaiting }: ExecuteEnvironment,
+  { database, dispatcher, services, logger, whileWaiting }: ExecuteEnvironment,
 ): Promise<unknown> {
   const { runId, attempt, maxAttempts, signal } = info
   const { tenantId } = payload
+  const timezone = await dispatcher.timezoneOf(tenantId)
   let ownLogger: Logger | undefined
-  const context: TaskContext = {
+  const context: TaskContext<ServiceName> = {
     tenantId,
+    timezone,
     runId,
     attempt,
     maxAttempts,
     signal,
+    // Those that the task names, and its type promises no others.
+    clients: clients as ServiceClients,
     sql: database.sql,
     transaction: (fn) => database.transaction(fn),
     // Most runs log nothing, and a child logger is not free.
@@ -77,8 +107,8 @@ function callRun(
     },
     idempotencyKey: (label) => idempotencyKey(runId, label),
   }
-  const run: CurrentRun = { runId, tenantId, signal, dispatcher, whileWaiting }
-  return insideRun(run, async () => await task.run(payload, context))
+  const run: CurrentRun = { runId, tenantId, signal, dispatcher, services, whileWaiting }
+  return await insideRun(run, async () => await task.run(payload, context))
 }
 
 function idempotencyKey(runId: string, label: string): string {

@@ -3,9 +3,10 @@
  *
  * A run returns or throws whatever it likes. jsonb refuses NUL characters and lone surrogates, JSON refuses BigInt and
  * cycles; if the settling statement failed for that, the run would stay `running` and run again. So everything is
- * made storable before it is settled.
+ * made storable before it is settled, and without the secrets that this process has decrypted.
  */
 import { configure } from 'safe-stable-stringify'
+import { redact } from '../redact.ts'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue }
 
@@ -40,6 +41,7 @@ export function storableOutput(output: unknown): JsonValue {
     return { unstorable: true, reason: 'the output could not be turned into JSON' }
   }
   if (text === undefined) return null
+  text = redact(text)
   const bytes = Buffer.byteLength(text)
   if (bytes > maxOutputBytes) return { truncated: true, bytes, start: text.slice(0, 1_000).toWellFormed() }
   return JSON.parse(text) as JsonValue
@@ -91,7 +93,9 @@ function isCleanText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }
 
+/** Without secrets, before anything is cut: half a secret would not be known for one. */
 function cleanText(text: string, maxLength: number): string {
-  const cut = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text
+  const clean = redact(text)
+  const cut = clean.length > maxLength ? `${clean.slice(0, maxLength)}…` : clean
   return isCleanText(cut) ? cut : cut.replaceAll('\0', '\u{FFFD}').toWellFormed()
 }

@@ -6,6 +6,7 @@
  * | InvalidPayloadError, AbortTaskError, UnknownTenantError | failed now |
  * | snooze(), RateLimitedError | postponed, no attempt spent |
  * | TenantSuspendedError | held until the tenant is resumed, no attempt spent |
+ * | what a service's client throws | task/services.ts: held, or failed now, or by the retry rule |
  * | timeout | retry by the rule, then failed |
  * | cancel | cancelled |
  * | the worker stops | handed back at once, no attempt spent |
@@ -34,8 +35,12 @@ export type Outcome =
   | { kind: 'failed'; error: RunError }
   | { kind: 'cancelled' }
   | { kind: 'postponed'; delayMs: number; reason: RunError }
-  | { kind: 'held'; reason: RunError }
+  /** `by` is `tenant`, or the service that is held. `until`: when the hold ends by itself, if it does. */
+  | { kind: 'held'; by: string; until: Date | null; reason: RunError }
   | { kind: 'abandoned' }
+
+/** No service has this name. */
+export const heldByTenant = 'tenant'
 
 export function completed(output: unknown): Outcome {
   return { kind: 'completed', output: storableOutput(output) }
@@ -56,7 +61,7 @@ export function readOutcome(
   if (cause instanceof RunTimeoutError) return retryOrFail(cause, attempt, rule)
   if (thrown instanceof SnoozeError) return postponed(waitOf(thrown.delayMs, rule), thrown)
   if (thrown instanceof RateLimitedError) return postponed(waitOf(thrown.retryAfterMs, rule), thrown)
-  if (thrown instanceof TenantSuspendedError) return { kind: 'held', reason: withoutStack(thrown) }
+  if (thrown instanceof TenantSuspendedError) return held(heldByTenant, null, thrown)
   if (isFinalError(thrown)) return { kind: 'failed', error: storableError(thrown) }
   return retryOrFail(thrown, attempt, rule)
 }
@@ -101,7 +106,16 @@ function waitOf(delayMs: unknown, rule: RetryRule): number {
   return Math.round(Math.min(longestWaitMs, Math.max(0, delayMs)))
 }
 
-function postponed(delayMs: number, reason: Error): Outcome {
+/** Whatever the retry rule says; `code` is the provider's own. */
+export function failedNow(thrown: unknown, code: string): Outcome {
+  return { kind: 'failed', error: { ...storableError(thrown), code } }
+}
+
+export function held(by: string, until: Date | null, reason: Error): Outcome {
+  return { kind: 'held', by, until, reason: withoutStack(reason) }
+}
+
+export function postponed(delayMs: number, reason: Error): Outcome {
   return { kind: 'postponed', delayMs, reason: withoutStack(reason) }
 }
 

@@ -28,7 +28,7 @@ export async function runTask<Schema extends PayloadSchema, Output>(
   // What `trigger` would refuse is refused with the same errors.
   const { tenantId, input } = await acceptPayload(task.id, task.schema, payload, config.maxPayloadBytes)
   await dispatcher.admitTenant(tenantId)
-  const { database } = await platform.ready()
+  const { database, clients, holds } = await platform.ready()
   const ended: { output?: Output; thrown?: { value: unknown } } = {}
   const observed: AnyTask = {
     ...(task as AnyTask),
@@ -44,7 +44,13 @@ export async function runTask<Schema extends PayloadSchema, Output>(
   }
   const info = { runId, attempt, maxAttempts: Math.max(attempt, task.retry.maxAttempts), signal }
   const outcome = await leaveScopes(() =>
-    execute(observed, input, info, { database, dispatcher, logger, whileWaiting: withWorker(platform) }),
+    execute(observed, input, info, {
+      database,
+      dispatcher,
+      services: { clients, holds },
+      logger,
+      whileWaiting: withWorker(platform),
+    }),
   )
   if (outcome.kind === 'completed') return ended.output as Output
   const error = 'error' in outcome ? outcome.error : null

@@ -7,10 +7,10 @@ import { type Import, readSource } from './source.ts'
 
 /** From the bottom up: the names are files or folders of `src/`. */
 const layers = [
-  ['errors', 'config', 'log'],
+  ['errors', 'config', 'log', 'secret', 'redact'],
   ['db'],
   ['tenants'],
-  ['credentials', 'cache'],
+  ['credentials', 'holds', 'cache'],
   ['services'],
   ['task'],
   ['engines', 'schedules', 'runs'],
@@ -34,7 +34,7 @@ const owners: Record<string, string> = {
 }
 
 /** What a task file may import beside other task files. */
-const forTasks = ['@cgk-platform/jobs', 'zod']
+const forTasks = ['@cgk-platform/jobs', 'zod', 'hono/html']
 
 const environmentReader = 'src/config.ts'
 
@@ -85,7 +85,7 @@ function breachesOfImport(path: string, { specifier }: Import, files: Files): st
 
 function breachOfLibrary(path: string, specifier: string, breach: (why: string) => string[]): string[] {
   if (path.startsWith('tasks/')) {
-    return forTasks.includes(specifier) ? [] : breach('a task imports only the public API and zod')
+    return forTasks.includes(specifier) ? [] : breach('a task imports only the public API, zod and hono/html')
   }
   if (specifier.startsWith('@cgk-platform/jobs')) return breach('src/ imports its own files by their path')
   const library = Object.keys(owners).find((name) => specifier === name || specifier.startsWith(`${name}/`))

@@ -9,6 +9,7 @@ import type { Database } from '../../db/database.ts'
 import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { InvalidRunFilterError } from '../../errors.ts'
+import { heldByTenant } from '../../task/outcome.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.ts'
@@ -37,7 +38,7 @@ export class InlineEngine implements Engine {
     this.tenantWork = {
       countOpen: async (tenantId) => this.#queue.countOpen(tenantId),
       drop: async (tenantId) => this.#queue.drop(tenantId),
-      release: async (tenantId) => this.#queue.release(tenantId),
+      release: async (tenantId) => this.#queue.release(tenantId, heldByTenant),
     }
   }
 
@@ -84,6 +85,10 @@ export class InlineEngine implements Engine {
 
   async cancel(runId: string): Promise<boolean> {
     return this.#queue.cancel(runId)
+  }
+
+  release(tenantId: string, service: string): void {
+    this.#queue.release(tenantId, service)
   }
 
   async work(options: WorkOptions): Promise<Worker> {

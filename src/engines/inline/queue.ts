@@ -77,6 +77,7 @@ export class RunQueue {
       return { expired: next }
     }
     next.state = 'running'
+    next.heldBy = null
     next.attempt += 1
     next.startedAt = now
     next.abort = new AbortController()
@@ -124,7 +125,8 @@ export class RunQueue {
         run.attempt -= 1
         run.startedAt = null
         run.error = outcome.reason
-        this.#wait(run, heldUntil)
+        run.heldBy = outcome.by
+        this.#wait(run, outcome.until?.getTime() ?? heldUntil)
         break
     }
     return outcome.kind
@@ -143,11 +145,12 @@ export class RunQueue {
     return this.#ofTenant(tenantId).filter(({ state }) => state === 'waiting' || state === 'running').length
   }
 
-  /** The held runs of a tenant are due again. */
-  release(tenantId: string): void {
+  /** The runs of a tenant that `by` held are due again. */
+  release(tenantId: string, by: string): void {
     for (const run of this.#ofTenant(tenantId)) {
-      if (run.state !== 'waiting' || run.startAt !== heldUntil) continue
+      if (run.state !== 'waiting' || run.heldBy !== by) continue
       run.error = null
+      run.heldBy = null
       this.#wait(run, this.now)
     }
   }

@@ -12,6 +12,8 @@ export interface InlineRun {
   attempt: number
   /** All times are milliseconds since 1970. */
   startAt: number
+  /** What it waits for: `tenant`, or a service. */
+  heldBy: string | null
   expiresAt: number | null
   output: JsonValue
   error: RunError | null
@@ -22,7 +24,7 @@ export interface InlineRun {
   abort: AbortController
 }
 
-/** When a held run starts: never. Resuming moves it up. */
+/** When a run starts that is held for no certain time: never. Releasing it moves it up. */
 export const heldUntil = Date.parse('9999-01-01T00:00:00Z')
 
 export function createRun(request: RunRequest, number: number, now: number): InlineRun {
@@ -34,6 +36,7 @@ export function createRun(request: RunRequest, number: number, now: number): Inl
     state: 'waiting',
     attempt: 0,
     startAt,
+    heldBy: null,
     expiresAt: request.ttlMs === null ? null : startAt + request.ttlMs,
     output: null,
     error: null,
@@ -47,7 +50,7 @@ export function createRun(request: RunRequest, number: number, now: number): Inl
 
 export function stateOf(run: InlineRun, now: number): RunState {
   if (run.state !== 'waiting') return run.state
-  if (run.startAt === heldUntil) return 'held'
+  if (run.heldBy !== null && run.startAt > now) return 'held'
   if (run.attempt > 0) return 'retrying'
   if (hasLapsed(run, now)) return 'expired'
   return run.startAt <= now ? 'queued' : 'scheduled'

@@ -99,6 +99,7 @@ export class InlineWorker implements Worker {
     const outcome = await execute(task, structuredClone(request.input), info, {
       database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
+      services: this.#options.services,
       logger: this.#options.logger,
       whileWaiting: (wait) => this.#withoutSlot(wait),
     })

@@ -11,6 +11,7 @@ import { type Db, PgBoss } from 'pg-boss'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
 import { DatabaseSetupError } from '../../errors.ts'
+import { heldBy, heldUntil, jobTable } from './job.ts'
 
 /** The pg-boss schema our statements are written for and tested with (pg-boss 12.38). */
 export const testedSchemaVersion = 46
@@ -68,22 +69,28 @@ export class Boss {
         `The pg-boss schema in this database has version ${version}; this release works with ${testedSchemaVersion}. Deploy the same release everywhere, then run: cgk migrate`,
       )
     }
-    if (this.#migrate) await this.#ensureTenantIndex()
+    if (this.#migrate) await this.#ensureIndexes()
   }
 
   /**
-   * A tenant's waiting runs of a task, in claiming order: for per-tenant limits (claim.ts) and for everything done to
+   * Ours, on pg-boss's table.
+   *
+   * cgk_job_tenant: a tenant's waiting runs of a task, in claiming order: for per-tenant limits (claim.ts) and for everything done to
    * one tenant (tenant-work.ts). Without it those would read the whole backlog. The last condition keeps the planner
    * from using it for plain claims, which must be read in the order of job_i11.
+   *
+   * cgk_job_held: what is held, by what holds it, to let it go in portions (release.ts). Nothing else is in it.
    */
-  async #ensureTenantIndex(): Promise<void> {
+  async #ensureIndexes(): Promise<void> {
     const { rows } = await this.#database.query(
-      "SELECT 1 FROM pg_class WHERE oid = to_regclass('pgboss.cgk_job_tenant')",
+      "SELECT 1 WHERE to_regclass('pgboss.cgk_job_tenant') IS NOT NULL AND to_regclass('pgboss.cgk_job_held') IS NOT NULL",
     )
     if (rows.length > 0) return
     await this.#database.script(`
-      CREATE INDEX IF NOT EXISTS cgk_job_tenant ON pgboss.job_common (name, group_id, priority DESC, created_on, start_after)
-      WHERE state < 'active' AND NOT blocked AND group_id IS NOT NULL`)
+      CREATE INDEX IF NOT EXISTS cgk_job_tenant ON ${jobTable} (name, group_id, priority DESC, created_on, start_after)
+      WHERE state < 'active' AND NOT blocked AND group_id IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS cgk_job_held ON ${jobTable} (group_id, (${heldBy}), priority DESC, created_on)
+      WHERE state < 'active' AND start_after = '${heldUntil}'`)
   }
 
   /** Makes the task's queue if it is not there. Asked on every trigger, answered from memory. */

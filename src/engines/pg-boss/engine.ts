@@ -92,6 +92,10 @@ export class PgBossEngine implements Engine {
     return cancelled
   }
 
+  release(): void {
+    this.#eachWorker((worker) => worker.release())
+  }
+
   async work(options: WorkOptions): Promise<Worker> {
     await this.#boss.ensureQueues(options.tasks.map((task) => task.id))
     this.#listener.start()

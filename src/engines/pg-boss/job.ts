@@ -24,6 +24,13 @@ export function readData(data: JsonValue): Partial<JobData> {
 /** A held run waits until this time, which is never; resuming moves it up. Not 'infinity': pg-boss calculates with it. */
 export const heldUntil = '9999-01-01T00:00:00Z'
 
+/** The output of a run that is set aside for a service; `held` is a row of platform_holds. */
+export const heldOutput = `jsonb_build_object('held', held.service, 'error', jsonb_build_object(
+  'name', 'ServiceHeldError', 'code', 'SERVICE_HELD', 'message', held.service || ' is held: ' || held.message, 'stack', NULL))`
+
+/** What holds a run that waits until then: `tenant`, or a service. A release that came before this knew only tenants. */
+export const heldBy = `coalesce(output->>'held', 'tenant')`
+
 export function toJob(request: RunRequest, now = Date.now()): JobInsert<JobData> {
   const startAt = request.runAt?.getTime() ?? now + request.delayMs
   const data: JobData = { payload: request.input }

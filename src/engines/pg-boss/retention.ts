@@ -13,7 +13,13 @@ const oldAttemptsSql = `
     SELECT ctid FROM public.platform_attempts
     WHERE finished_at < now() - interval '${failedRetentionSeconds} seconds' LIMIT 10000))`
 
+/** No provider sends an event again after so long. Index: received_at. */
+const oldEventsSql = `
+  DELETE FROM public.platform_webhook_events WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM public.platform_webhook_events WHERE received_at < now() - interval '30 days' LIMIT 10000))`
+
 export async function deleteOutdated(queue: Database): Promise<void> {
   await queue.query(expiredKeysSql)
   await queue.query(oldAttemptsSql)
+  await queue.query(oldEventsSql)
 }

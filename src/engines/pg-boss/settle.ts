@@ -5,7 +5,8 @@
  * nothing, and a settlement that is sent again after a lost answer does nothing the second time.
  */
 import type { Database } from '../../db/database.ts'
-import type { Outcome } from '../../task/outcome.ts'
+import { isActive } from '../../holds/hold.ts'
+import { heldByTenant, type Outcome } from '../../task/outcome.ts'
 import { failedRetentionSeconds, readyChannel } from './boss.ts'
 import type { Claim } from './claim.ts'
 import { heldUntil, jobTable } from './job.ts'
@@ -19,6 +20,8 @@ export interface Settlement {
   delayMs: number
   /** JSON text for the job's output. */
   output: string
+  /** What it is held by, for held. */
+  heldBy?: string
 }
 
 /**
@@ -28,8 +31,9 @@ export interface Settlement {
 const byPrimaryKey = ['enable_hashjoin', 'off', 'enable_mergejoin', 'off']
 
 /**
- * A run is held only while its tenant is suspended. The lock on the tenant's row makes that sure: whoever resumes it
- * either comes first, and the run is due again, or waits for this commit and then finds the run to release.
+ * A run is held only while its tenant is suspended or its service is held. The lock on the row that says so makes that
+ * sure: whoever ends it either comes first, and the run is due again, or waits for this commit and then finds the run to
+ * release.
  */
 const settleSql = `
   WITH answer AS (
@@ -38,6 +42,10 @@ const settleSql = `
   ),
   suspended AS (
     SELECT slug FROM public.organizations WHERE slug = ANY($9::text[]) AND status = 'suspended' FOR SHARE
+  ),
+  held AS (
+    SELECT tenant_id, service FROM public.platform_holds
+    WHERE (tenant_id, service) IN (SELECT * FROM unnest($9::text[], $10::text[])) AND ${isActive} FOR SHARE
   ),
   settled AS (
     UPDATE ${jobTable} j SET
@@ -50,7 +58,10 @@ const settleSql = `
       completed_on = CASE WHEN answer.kind IN ('completed', 'failed', 'cancelled', 'expired') THEN now() END,
       start_after = CASE
         WHEN answer.kind IN ('retry', 'postponed') THEN now() + answer.delay_ms * interval '1 millisecond'
-        WHEN answer.kind = 'held' AND j.group_id IN (SELECT slug FROM suspended) THEN '${heldUntil}'
+        WHEN answer.kind = 'held' AND (CASE answer.output::jsonb->>'held'
+          WHEN '${heldByTenant}' THEN j.group_id IN (SELECT slug FROM suspended)
+          ELSE (j.group_id, answer.output::jsonb->>'held') IN (SELECT tenant_id, service FROM held) END)
+          THEN '${heldUntil}'
         WHEN answer.kind = 'held' THEN now() + interval '1 second'
         ELSE j.start_after END,
       started_on = CASE WHEN answer.kind IN ('postponed', 'held', 'expired') THEN NULL ELSE j.started_on END,
@@ -97,6 +108,7 @@ export async function settle(
     claims.map((claim) => claim.retryCount),
     claims.map((claim) => claim.startedOn),
   ]
+  const held = settlements.filter(({ kind }) => kind === 'held')
   const plain = settlements.every(({ kind, output }) => kind === 'completed' && output === 'null')
   const { rows } = plain
     ? await database.queryWith<{ id: string }>(byPrimaryKey, completeSql, fences)
@@ -106,7 +118,8 @@ export async function settle(
         settlements.map(({ delayMs }) => delayMs),
         settlements.map(({ output }) => output),
         worker,
-        settlements.filter(({ kind }) => kind === 'held').map(({ claim }) => claim.tenantId),
+        held.map(({ claim }) => claim.tenantId),
+        held.map(({ heldBy }) => heldBy),
       ])
   return new Set(rows.map(({ id }) => id))
 }
@@ -134,7 +147,13 @@ export function toSettlement(claim: Claim, outcome: Exclude<Outcome, { kind: 'ab
         output: JSON.stringify({ error: outcome.reason }),
       }
     case 'held':
-      return { claim, kind: 'held', delayMs: 0, output: JSON.stringify({ error: outcome.reason }) }
+      return {
+        claim,
+        kind: 'held',
+        delayMs: 0,
+        output: JSON.stringify({ held: outcome.by, error: outcome.reason }),
+        heldBy: outcome.by,
+      }
   }
 }
 

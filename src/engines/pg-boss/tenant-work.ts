@@ -1,8 +1,9 @@
 /** All the work of one tenant: for suspending, resuming and deleting it. Index: cgk_job_tenant, job_i7 (boss.ts). */
 import type { Database } from '../../db/database.ts'
+import { heldByTenant } from '../../task/outcome.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import { readyChannel } from './boss.ts'
-import { heldUntil } from './job.ts'
+import { heldBy, heldUntil } from './job.ts'
 
 const countOpenSql = `
   SELECT count(*)::int AS open FROM pgboss.queue AS queue CROSS JOIN LATERAL (
@@ -17,7 +18,7 @@ const releaseSql = `
   WITH released AS (
     UPDATE pgboss.job SET start_after = now(), output = NULL
     WHERE name IN (SELECT name FROM pgboss.queue) AND group_id = $1
-      AND state < 'active' AND NOT blocked AND start_after = '${heldUntil}'
+      AND state < 'active' AND NOT blocked AND start_after = '${heldUntil}' AND ${heldBy} = '${heldByTenant}'
     RETURNING name
   )
   SELECT pg_notify('${readyChannel}', name) FROM released GROUP BY name`
@@ -25,7 +26,9 @@ const releaseSql = `
 /** Finished runs go as well: a deleted tenant leaves no payload behind. */
 const dropSql = `
   WITH dropped AS (DELETE FROM pgboss.job WHERE group_id = $1),
-    keys AS (DELETE FROM public.platform_idempotency_keys WHERE tenant_id = $1)
+    keys AS (DELETE FROM public.platform_idempotency_keys WHERE tenant_id = $1),
+    holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
+    events AS (DELETE FROM public.platform_webhook_events WHERE tenant_id = $1)
   DELETE FROM public.platform_attempts WHERE tenant_id = $1`
 
 export function tenantWork(database: Database): TenantWork {

@@ -9,14 +9,17 @@ import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
+import { heldByTenant } from '../../task/outcome.ts'
 import type { Worker, WorkOptions } from '../engine.ts'
 import type { Boss } from './boss.ts'
-import { claim } from './claim.ts'
+import { claim, type Held } from './claim.ts'
 import { findDue } from './due.ts'
 import { type Flight, Flights } from './flights.ts'
 import { recoverLost } from './heartbeat.ts'
 import { Pace } from './pace.ts'
+import { releaseHeld } from './release.ts'
 import { deleteOutdated } from './retention.ts'
+import { setAside } from './set-aside.ts'
 import { expired, handedBack, type Settlement, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
 import { Ticker } from './ticker.ts'
@@ -25,6 +28,7 @@ const maxClaim = 500
 const claimAheadMs = 200
 const beatEveryMs = 3_000
 const recoverEveryMs = 2_000
+const releaseEveryMs = 1_000
 const maintainEveryMs = 60_000
 /** How long a stopping worker tries to hand back what is left; runs that do not heed their signal take 5 s of it. */
 const settleWithinMs = 10_000
@@ -53,10 +57,13 @@ export class PgBossWorker implements Worker {
   readonly #settler: Settler
   readonly #poller: Ticker
   readonly #beater: Ticker
+  readonly #releaser: Ticker
   readonly #tickers: readonly Ticker[]
 
   /** Tasks that probably have due runs, in the order they will be asked. */
   readonly #hot = new Set<string>()
+  /** Holds whose waiting runs are being set aside. */
+  readonly #settingAside = new Map<string, Promise<void>>()
   /** Claimed ahead, waiting for a slot. */
   readonly #ahead: Flight[] = []
   /** Slots in use. A run that waits for a child gives its slot back meanwhile. */
@@ -86,9 +93,11 @@ export class PgBossWorker implements Worker {
       )
     this.#poller = ticker('Looking for due runs', pollMs.deaf, () => this.#poll())
     this.#beater = ticker('The heartbeat', beatEveryMs, () => this.#flights.beat(this.#queue))
+    this.#releaser = ticker('Letting held runs go', releaseEveryMs, () => releaseHeld(this.#queue))
     this.#tickers = [
       this.#poller,
       this.#beater,
+      this.#releaser,
       ticker('Taking back lost runs', recoverEveryMs, () => this.#recover()),
       ticker('Maintenance', maintainEveryMs, () => this.#maintain()),
     ]
@@ -110,6 +119,11 @@ export class PgBossWorker implements Worker {
   /** Notifications may have been missed. */
   wakeAll(): void {
     this.#poller.soon()
+  }
+
+  /** A hold is over. */
+  release(): void {
+    this.#releaser.soon()
   }
 
   /** This run was cancelled, by us. */
@@ -137,6 +151,7 @@ export class PgBossWorker implements Worker {
     await this.#flights.empty()
     clearTimeout(deadline)
     await this.#settler.drain()
+    await Promise.all(this.#settingAside.values())
     clearTimeout(end)
     await Promise.all(this.#tickers.map((ticker) => ticker.stop()))
     this.#dependencies.onStopped(this)
@@ -154,9 +169,10 @@ export class PgBossWorker implements Worker {
 
   async #claimFrom(task: AnyTask, wanted: number): Promise<void> {
     try {
-      const claims = await claim(this.#queue, task, wanted)
+      const { claims, held, runs } = await claim(this.#queue, task, wanted)
       // A full answer means that there is probably more; a short one that this was all.
-      if (claims.length === wanted) this.#hot.add(task.id)
+      if (runs === wanted) this.#hot.add(task.id)
+      for (const one of held) this.#setAside(one)
       for (const one of claims) {
         const flight = this.#flights.add(task, one)
         if (one.lapsed) this.#settler.add(expired(one))
@@ -166,6 +182,22 @@ export class PgBossWorker implements Worker {
       this.#logger.warn({ err: error, task: task.id }, 'Claiming runs failed; it is tried again')
       this.#poller.soon(500)
     }
+  }
+
+  /** Once for each hold at a time: a claim has met one run of it, and there are probably more. */
+  #setAside(held: Held): void {
+    const key = `${held.tenantId} ${held.service}`
+    if (this.#settingAside.has(key)) return
+    const taskIds = [...this.#tasks.values()]
+      .filter(({ services }) => (services as readonly string[]).includes(held.service))
+      .map(({ id }) => id)
+    const settingAside = setAside(this.#queue, taskIds, held)
+      .then((runs) => {
+        if (runs > 0) this.#logger.info({ ...held, runs }, 'Runs wait for a service that is held')
+      })
+      .catch((error) => this.#logger.warn({ err: error, ...held }, 'Setting runs aside failed'))
+      .finally(() => this.#settingAside.delete(key))
+    this.#settingAside.set(key, settingAside)
   }
 
   #fillSlots(): void {
@@ -187,6 +219,7 @@ export class PgBossWorker implements Worker {
     const outcome = await execute(task, one.data.payload, attempt, {
       database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
+      services: this.#options.services,
       logger: this.#logger,
       whileWaiting: (wait) => this.#withoutSlot(wait),
     })
@@ -210,7 +243,7 @@ export class PgBossWorker implements Worker {
     }
   }
 
-  #settled({ claim: one, kind, delayMs }: Settlement, ours: boolean): void {
+  #settled({ claim: one, kind, delayMs, heldBy }: Settlement, ours: boolean): void {
     const flight = this.#flights.of(one)
     if (flight && ours) {
       const durationMs = performance.now() - flight.startedAt
@@ -226,6 +259,9 @@ export class PgBossWorker implements Worker {
     }
     this.#flights.remove(one)
     if (kind === 'retry' || kind === 'postponed') this.#poller.soon(delayMs)
+    if (heldBy !== undefined && heldBy !== heldByTenant) {
+      this.#setAside({ tenantId: one.tenantId, service: heldBy })
+    }
     // A limited task may have had nothing to claim only because this run was in the way.
     if (flight?.task.perTenant != null) this.#hot.add(one.taskId)
     this.#wakeUp()

@@ -60,13 +60,14 @@ export function stopping(): void {
           throw signal.reason
         }),
       })
-      const { engine } = await kit.platform.ready()
+      const { engine, clients, holds } = await kit.platform.ready()
       const { dispatcher, logger } = kit.platform
       const worker = await engine.work({
         tasks: [plain],
         concurrency: 1,
         stopTimeoutMs: 20,
         dispatcher,
+        services: { clients, holds },
         logger,
       })
       await started.promise

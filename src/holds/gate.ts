@@ -1,0 +1,64 @@
+/**
+ * What this process knows of holds, asked before every request to a provider. Claims ask the table itself, so no held
+ * run starts; this stops the next request of runs that had started before.
+ *
+ * It hears of holds by notification. A hold it knows is looked up again when that was a while ago, so that a process
+ * that hears nothing finds out that it is over.
+ */
+import { ServiceHeldError } from '../errors.ts'
+
+export interface GateOptions {
+  /** The hold that stands now, or null. */
+  read(tenantId: string, service: string): Promise<{ until: Date | null } | null>
+  /** Milliseconds since 1970. */
+  now(): number
+}
+
+interface Closed {
+  until: Date | null
+  readAt: number
+}
+
+const trustedForMs = 1_000
+
+export class HoldGate {
+  readonly #options: GateOptions
+  readonly #closed = new Map<string, Closed>()
+
+  constructor(options: GateOptions) {
+    this.#options = options
+  }
+
+  /** @throws ServiceHeldError while the service is held for the tenant. Synchronous where nothing is held. */
+  pass(tenantId: string, service: string): void | Promise<void> {
+    const closed = this.#closed.get(keyOf(tenantId, service))
+    if (closed) return this.#passHold(tenantId, service, closed)
+  }
+
+  /** This process has placed a hold. */
+  close(tenantId: string, service: string, until: Date | null): void {
+    this.#closed.set(keyOf(tenantId, service), { until, readAt: this.#options.now() })
+  }
+
+  /** Somebody says that the hold has changed. Answers whether the service is held. */
+  async refresh(tenantId: string, service: string): Promise<boolean> {
+    const hold = await this.#options.read(tenantId, service)
+    if (hold) this.close(tenantId, service, hold.until)
+    else this.#closed.delete(keyOf(tenantId, service))
+    return hold !== null
+  }
+
+  async #passHold(tenantId: string, service: string, { until, readAt }: Closed): Promise<void> {
+    const now = this.#options.now()
+    if (until && until.getTime() <= now) {
+      this.#closed.delete(keyOf(tenantId, service))
+      return
+    }
+    if (now - readAt > trustedForMs && !(await this.refresh(tenantId, service))) return
+    throw new ServiceHeldError(tenantId, service, until)
+  }
+}
+
+function keyOf(tenantId: string, service: string): string {
+  return `${tenantId} ${service}`
+}

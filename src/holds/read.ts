@@ -1,0 +1,26 @@
+/** Looking at holds. */
+import type { Database } from '../db/database.ts'
+import { type Hold, holdColumns, isActive } from './hold.ts'
+
+/** The hold that stands now, if any. Index: the primary key. */
+export async function readActiveHold(
+  database: Database,
+  tenantId: string,
+  service: string,
+): Promise<Hold | null> {
+  const { rows } = await database.query<Hold>(
+    `SELECT ${holdColumns} FROM public.platform_holds WHERE tenant_id = $1 AND service = $2 AND ${isActive}`,
+    [tenantId, service],
+  )
+  return rows[0] ?? null
+}
+
+/** All holds, or those of one tenant, the oldest first; with those that are over but still let runs go. */
+export async function listHolds(database: Database, tenantId: string | null = null): Promise<Hold[]> {
+  const { rows } = await database.query<Hold>(
+    `SELECT ${holdColumns} FROM public.platform_holds
+     WHERE $1::text IS NULL OR tenant_id = $1 ORDER BY placed_at, tenant_id, service`,
+    [tenantId],
+  )
+  return rows
+}
