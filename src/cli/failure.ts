@@ -1,6 +1,7 @@
 /** What a person reads when a command fails: a sentence for what they can mend, a stack for what only we can. */
 import { CommanderError } from 'commander'
 import { JobsError } from '../errors.ts'
+import { redact } from '../redact.ts'
 import { Interrupted } from './interrupt.ts'
 
 const refused = 1
@@ -14,10 +15,10 @@ export function reportFailure(error: unknown): number {
   if (error instanceof Interrupted) return error.exitCode
   const sentence = error instanceof JobsError ? `${error.message} (${error.code})` : unusableDatabase(error)
   if (sentence === null) {
-    console.error(withCauses(error))
+    console.error(redact(withCauses(error)))
     return defect
   }
-  console.error(`cgk: ${sentence}`)
+  console.error(`cgk: ${redact(sentence)}`)
   return refused
 }
 

@@ -1,8 +1,15 @@
 /** The commands, and what happens around one: parse, run, report what went wrong, leave with the right code. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { credentialDelete } from './credential-delete.ts'
+import { credentialKey } from './credential-key.ts'
+import { credentialList } from './credential-list.ts'
+import { credentialRotate } from './credential-rotate.ts'
+import { credentialSet } from './credential-set.ts'
+import { credentialVerify } from './credential-verify.ts'
 import { dev } from './dev.ts'
 import { reportFailure } from './failure.ts'
+import { holdList } from './hold-list.ts'
 import { leaveAtOnce } from './interrupt.ts'
 import { migrate } from './migrate.ts'
 import { migrateStatus } from './migrate-status.ts'
@@ -20,6 +27,8 @@ const groups: Record<string, Command[]> = {
   'Working:': [dev, worker],
   'Runs:': [trigger, runShow, runList, runCancel],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
+  'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
+  'Keys:': [credentialKey, credentialRotate],
   'Database:': [migrate, migrateStatus],
 }
 

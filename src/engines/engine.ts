@@ -29,6 +29,8 @@ export interface Engine {
   attempts(runId: string): Promise<Attempt[]>
   /** Ends an open run; a running one gets its signal aborted. False: it was not open (any more). */
   cancel(runId: string): Promise<boolean>
+  /** How many runs of the tenant wait for this service. */
+  countHeld(tenantId: string, service: string): Promise<number>
   /** The hold on this service is over: what waited for it may go. */
   release(tenantId: string, service: string): void
   /** Starts running the given tasks in this process. */

@@ -1,9 +1,8 @@
 /** Anthropic: Claude, which reads transcripts and writes titles and summaries. */
 import Anthropic from '@anthropic-ai/sdk'
-import { JobsError } from '../errors.ts'
 import { failureOf, type ServiceFailure } from './failure.ts'
 import type { Service } from './service.ts'
-import type { Wire } from './wire.ts'
+import { fetchThrough, readSilence } from './stainless.ts'
 
 export const anthropic: Service<Anthropic> = {
   name: 'anthropic',
@@ -24,7 +23,7 @@ export const anthropic: Service<Anthropic> = {
       baseURL: baseUrl,
       timeout: timeoutMs,
       maxRetries: 0,
-      fetch: fetchThrough(wire),
+      fetch: fetchThrough(wire, connectionErrors),
       // Said outright: what is left out, the SDK takes from the environment of the process, which is no tenant's.
       authToken: null,
       webhookKey: null,
@@ -42,53 +41,15 @@ export const anthropic: Service<Anthropic> = {
 
   readError(error) {
     if (!(error instanceof Anthropic.APIError) || error instanceof Anthropic.APIUserAbortError) return null
-    if (error instanceof Anthropic.APIConnectionError) return readSilence(error)
+    if (error instanceof Anthropic.APIConnectionError)
+      return readSilence(error, 'Anthropic', connectionErrors)
     return readAnswer(error)
   },
 }
 
-/**
- * The SDK takes an error for a timeout when its text, or its cause's, sounds like one, and forgets it; and what breaks
- * while an answer is read it throws bare, so that nobody can tell whose error it is. Two layers of its own class keep
- * both. What it aborted itself it knows best.
- */
-function fetchThrough(wire: Wire): typeof fetch {
-  return async (input, init) => {
-    try {
-      const response = await wire.fetch(input, init)
-      const json = response.json.bind(response)
-      return Object.assign(response, {
-        json: () => json().catch((error) => Promise.reject(connectionError(error))),
-      })
-    } catch (error) {
-      throw init?.signal?.aborted ? error : connectionError(error)
-    }
-  }
-}
-
-function connectionError(error: unknown): InstanceType<typeof Anthropic.APIConnectionError> {
-  const cause = error instanceof Error ? error : new Error(String(error))
-  return new Anthropic.APIConnectionError({ cause: new Anthropic.APIConnectionError({ cause }) })
-}
-
-/** No answer, or none that can be read; null when it was the platform or the task that ended the request. */
-function readSilence(error: InstanceType<typeof Anthropic.APIConnectionError>): ServiceFailure | null {
-  let cause: unknown = error
-  while (cause instanceof Anthropic.APIConnectionError && cause.cause) cause = cause.cause
-  if (cause instanceof JobsError) return null
-  const { name } = cause as Error
-  if (name === 'AbortError') return null
-  if (name === 'TimeoutError' || cause instanceof Anthropic.APIConnectionTimeoutError) {
-    return { kind: 'transient', code: 'timeout', message: 'Anthropic did not answer in time.' }
-  }
-  if (name === 'SyntaxError') {
-    return {
-      kind: 'transient',
-      code: 'unreadable_answer',
-      message: 'Anthropic answered with what is no JSON.',
-    }
-  }
-  return { kind: 'transient', code: 'connection_error', message: 'The connection to Anthropic failed.' }
+const connectionErrors = {
+  failed: Anthropic.APIConnectionError,
+  timedOut: Anthropic.APIConnectionTimeoutError,
 }
 
 function readAnswer(error: InstanceType<typeof Anthropic.APIError>): ServiceFailure {

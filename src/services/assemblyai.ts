@@ -2,11 +2,18 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { AssemblyAI } from 'assemblyai'
 import { JobsError } from '../errors.ts'
+import { rememberSecret } from '../redact.ts'
 import { failureOf } from './failure.ts'
 import type { Service } from './service.ts'
 import type { Wire } from './wire.ts'
 
-export const assemblyai: Service<AssemblyAI> = {
+/** The SDK's client, and what a transcript is submitted with so that AssemblyAI tells when it is done. */
+export type TenantAssemblyAI = AssemblyAI & {
+  /** Null: the platform has no public URL. */
+  readonly webhook: { url: string; authorization: { name: string; value: string } } | null
+}
+
+export const assemblyai: Service<TenantAssemblyAI> = {
   name: 'assemblyai',
   title: 'AssemblyAI',
   baseUrl: 'https://api.assemblyai.com',
@@ -14,10 +21,13 @@ export const assemblyai: Service<AssemblyAI> = {
     api_key: { required: true, secret: true, description: 'API key: AssemblyAI dashboard, API Keys' },
   },
 
-  connect({ credentials, baseUrl, wire }) {
-    const client = new AssemblyAI({ apiKey: credentials.api_key ?? '', baseUrl })
+  connect({ credentials, tenantId, baseUrl, wire, webhookUrl }) {
+    const apiKey = credentials.api_key ?? ''
+    const client = new AssemblyAI({ apiKey, baseUrl })
     for (const part of Object.values(client)) sendThrough(wire, part)
-    return client
+    const authorization = webhookAuthorization(apiKey, tenantId)
+    rememberSecret(authorization.value)
+    return Object.assign(client, { webhook: webhookUrl === null ? null : { url: webhookUrl, authorization } })
   },
 
   async verify(client) {

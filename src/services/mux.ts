@@ -1,9 +1,8 @@
 /** Mux: video. An asset is made from a URL, and a webhook tells when it is ready. */
 import Mux from '@mux/mux-node'
-import { JobsError } from '../errors.ts'
 import { failureOf, type ServiceFailure } from './failure.ts'
 import type { Service } from './service.ts'
-import type { Wire } from './wire.ts'
+import { fetchThrough, readSilence } from './stainless.ts'
 
 const baseUrl = 'https://api.mux.com'
 
@@ -52,7 +51,7 @@ export const mux: Service<Mux> = {
       baseURL: baseUrl,
       timeout: timeoutMs,
       maxRetries: 0,
-      fetch: fetchThrough(wire),
+      fetch: fetchThrough(wire, connectionErrors),
     })
     // MUX_CUSTOM_HEADERS is the one variable that no option keeps out. An Authorization in it would replace the tenant's.
     Reflect.get(client, '_options').defaultHeaders = undefined
@@ -65,7 +64,7 @@ export const mux: Service<Mux> = {
 
   readError(error) {
     if (!(error instanceof Mux.APIError) || error instanceof Mux.APIUserAbortError) return null
-    if (error instanceof Mux.APIConnectionError) return readSilence(error)
+    if (error instanceof Mux.APIConnectionError) return readSilence(error, 'Mux', connectionErrors)
     return readAnswer(error)
   },
 
@@ -84,45 +83,7 @@ export const mux: Service<Mux> = {
   },
 }
 
-/**
- * The SDK takes an error for a timeout when its text, or its cause's, sounds like one, and forgets it; and what breaks
- * while an answer is read it throws bare, so that nobody can tell whose error it is. Two layers of its own class keep
- * both. What it aborted itself it knows best.
- */
-function fetchThrough(wire: Wire): typeof fetch {
-  return async (input, init) => {
-    try {
-      const response = await wire.fetch(input, init)
-      const json = response.json.bind(response)
-      return Object.assign(response, {
-        json: () => json().catch((error) => Promise.reject(connectionError(error))),
-      })
-    } catch (error) {
-      throw init?.signal?.aborted ? error : connectionError(error)
-    }
-  }
-}
-
-function connectionError(error: unknown): InstanceType<typeof Mux.APIConnectionError> {
-  const cause = error instanceof Error ? error : new Error(String(error))
-  return new Mux.APIConnectionError({ cause: new Mux.APIConnectionError({ cause }) })
-}
-
-/** No answer, or none that can be read; null when it was the platform or the task that ended the request. */
-function readSilence(error: InstanceType<typeof Mux.APIConnectionError>): ServiceFailure | null {
-  let cause: unknown = error
-  while (cause instanceof Mux.APIConnectionError && cause.cause) cause = cause.cause
-  if (cause instanceof JobsError) return null
-  const { name } = cause as Error
-  if (name === 'AbortError') return null
-  if (name === 'TimeoutError' || cause instanceof Mux.APIConnectionTimeoutError) {
-    return { kind: 'transient', code: 'timeout', message: 'Mux did not answer in time.' }
-  }
-  if (name === 'SyntaxError') {
-    return { kind: 'transient', code: 'unreadable_answer', message: 'Mux answered with what is no JSON.' }
-  }
-  return { kind: 'transient', code: 'connection_error', message: 'The connection to Mux failed.' }
-}
+const connectionErrors = { failed: Mux.APIConnectionError, timedOut: Mux.APIConnectionTimeoutError }
 
 /** `{ error: { type: 'invalid_parameters', messages: ['...'] } }` */
 function readAnswer({ status, headers, error }: InstanceType<typeof Mux.APIError>): ServiceFailure {

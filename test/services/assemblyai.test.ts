@@ -7,7 +7,12 @@ import {
   ServiceClientClosedError,
   ServiceHeldError,
 } from '../../src/errors.ts'
-import { AssemblyAIError, assemblyai, webhookAuthorization } from '../../src/services/assemblyai.ts'
+import {
+  AssemblyAIError,
+  assemblyai,
+  type TenantAssemblyAI,
+  webhookAuthorization,
+} from '../../src/services/assemblyai.ts'
 import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import { AssemblyAIServer } from '../fixtures/providers/assemblyai.ts'
 import type { ProviderAnswer } from '../fixtures/providers/server.ts'
@@ -24,7 +29,7 @@ afterEach(async () => {
   await server.close()
 })
 
-function connect(options: Partial<WireOptions> = {}): { client: AssemblyAI; wire: Wire } {
+function connect(options: Partial<WireOptions> = {}): { client: TenantAssemblyAI; wire: Wire } {
   const { timeoutMs = 5_000, pass = null } = options
   const wire = new Wire({ service: 'assemblyai', tenantId: 'rawdog', timeoutMs, pass })
   const connection = {
@@ -128,7 +133,7 @@ describe('the client', () => {
         client.dictation.transcribeLive(Buffer.alloc(200), { sample_rate: 16_000, channels: 1 }),
       llmGateway: () => client.llmGateway.listModels(),
     }
-    expect(Object.keys(requests).sort()).toEqual(Object.keys(client).sort())
+    expect([...Object.keys(requests), 'webhook'].sort()).toEqual(Object.keys(client).sort())
     for (const send of Object.values(requests)) {
       expect(await errorOf(send())).toBeInstanceOf(ServiceClientClosedError)
     }

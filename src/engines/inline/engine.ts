@@ -87,6 +87,10 @@ export class InlineEngine implements Engine {
     return this.#queue.cancel(runId)
   }
 
+  async countHeld(tenantId: string, service: string): Promise<number> {
+    return this.#queue.countHeld(tenantId, service)
+  }
+
   release(tenantId: string, service: string): void {
     this.#queue.release(tenantId, service)
   }

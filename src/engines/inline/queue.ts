@@ -145,6 +145,10 @@ export class RunQueue {
     return this.#ofTenant(tenantId).filter(({ state }) => state === 'waiting' || state === 'running').length
   }
 
+  countHeld(tenantId: string, by: string): number {
+    return this.#ofTenant(tenantId).filter(({ state, heldBy }) => state === 'waiting' && heldBy === by).length
+  }
+
   /** The runs of a tenant that `by` held are due again. */
   release(tenantId: string, by: string): void {
     for (const run of this.#ofTenant(tenantId)) {

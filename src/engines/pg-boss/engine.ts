@@ -12,6 +12,7 @@ import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
 import { Enqueuer } from './enqueue.ts'
 import { listRuns, readAttempts, readRuns } from './read.ts'
+import { countHeld } from './release.ts'
 import { tenantWork } from './tenant-work.ts'
 import { PgBossWorker } from './worker.ts'
 
@@ -90,6 +91,10 @@ export class PgBossEngine implements Engine {
     // A worker of this process need not wait for the notification.
     if (cancelled) this.#eachWorker((worker) => worker.cancelled(runId))
     return cancelled
+  }
+
+  countHeld(tenantId: string, service: string): Promise<number> {
+    return countHeld(this.#queue, tenantId, service)
   }
 
   release(): void {

@@ -60,6 +60,16 @@ const releaseSql = `
   announced AS (SELECT pg_notify('${readyChannel}', name) FROM released GROUP BY name)
   SELECT sum(runs)::int AS runs, count(*)::int AS holds, (SELECT count(*) FROM announced) AS announced FROM progress`
 
+/** Index: cgk_job_held. */
+const countSql = `
+  SELECT count(*)::int AS runs FROM ${jobTable}
+  WHERE group_id = $1 AND ${heldBy} = $2 AND state < 'active' AND start_after = '${heldUntil}'`
+
+export async function countHeld(queue: Database, tenantId: string, service: string): Promise<number> {
+  const { rows } = await queue.query<{ runs: number }>(countSql, [tenantId, service])
+  return rows[0]!.runs
+}
+
 /** One portion of every hold that has one due. Answers in how many milliseconds the next one is, or undefined. */
 export async function releaseHeld(queue: Database): Promise<number | undefined> {
   await queue.query(expireSql)

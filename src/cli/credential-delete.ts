@@ -1,0 +1,17 @@
+/** `cgk credential:delete`: runs that need the credential are held from then on. */
+import { Command } from 'commander'
+import type { ServiceName } from '../services/registry.ts'
+import { withPlatform } from './session.ts'
+
+export const credentialDelete = new Command('credential:delete')
+  .description("delete a tenant's credential; runs that need it are held until it is set again")
+  .argument('<tenant>')
+  .argument('<service>')
+  .argument('<key>')
+  .action(async (tenant: string, service: string, key: string) => {
+    await withPlatform(async ({ deleteCredential }) => {
+      const deleted = await deleteCredential(tenant, service as ServiceName, key)
+      console.log(deleted ? `Deleted ${service} ${key} of ${tenant}.` : `${tenant} has no ${service} ${key}.`)
+      if (!deleted) process.exitCode = 1
+    })
+  })
