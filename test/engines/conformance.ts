@@ -2,6 +2,7 @@
 import { cancelling } from './conformance/cancelling.ts'
 import { children } from './conformance/children.ts'
 import { failing } from './conformance/failing.ts'
+import { holds } from './conformance/holds.ts'
 import { idempotency } from './conformance/idempotency.ts'
 import { onEngine } from './conformance/kit.ts'
 import { listing } from './conformance/listing.ts'
@@ -20,6 +21,7 @@ export function engineConformance(engine: 'inline' | 'pg-boss'): void {
   timing()
   children()
   tenants()
+  holds()
   transactions()
   listing()
   stopping()

@@ -2,9 +2,10 @@
  * What every behaviour stands on: one platform per file, on the engine under test, with tasks that do what the test
  * says. Time is moved, not slept: delays in here are a minute or more.
  */
+import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { runs, startWorker } from '../../../src/default-platform.ts'
+import { runs, setCredential, startWorker } from '../../../src/default-platform.ts'
 import type { Worker } from '../../../src/engines/engine.ts'
 import type { WorkerOptions } from '../../../src/engines/worker-options.ts'
 import type { TaskContext } from '../../../src/task/context.ts'
@@ -12,6 +13,7 @@ import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
 import type { RunState } from '../../../src/task/run.ts'
 import { createTestPlatform, type TestPlatform } from '../../../src/testing/index.ts'
+import { Turnstile } from '../../fixtures/providers/turnstile.ts'
 
 type Act = (context: TaskContext) => unknown
 
@@ -37,6 +39,23 @@ export const limited = defineTask({
 })
 export const brief = defineTask({ id: 'conformance/brief', payload, retry, timeout: 40, run })
 
+/** Each asks its tenant's Mux once, and then does what the test says. */
+const asking = {
+  payload: tenantPayload({ act: z.number().optional() }),
+  services: ['mux'],
+  retry,
+  async run({ act }: { act?: number | undefined }, context: TaskContext<'mux'>) {
+    await context.clients.mux.video.assets.list({ limit: 1 })
+    return act === undefined ? context.attempt : acts[act]!(context as TaskContext)
+  },
+} as const
+export const asksMux = defineTask({ id: 'conformance/asks-mux', ...asking })
+export const asksMuxLimited = defineTask({
+  id: 'conformance/asks-mux-limited',
+  ...asking,
+  concurrency: { perTenant: 2 },
+})
+
 /** Answers its payload as `run` sees it. */
 export const echo = defineTask({
   id: 'conformance/echo',
@@ -52,13 +71,22 @@ export const olderEcho = defineTask({
 })
 
 export let kit: TestPlatform
+/** Where Mux is. */
+export let turnstile: Turnstile
 
 export function onEngine(engine: 'inline' | 'pg-boss'): void {
   beforeAll(async () => {
-    kit = await createTestPlatform({ engine, tasks: [plain, other, limited, brief, echo] })
+    turnstile = await new Turnstile().listen()
+    kit = await createTestPlatform({
+      engine,
+      tasks: [plain, other, limited, brief, echo, asksMux, asksMuxLimited],
+      encryptionKeys: randomBytes(32).toString('base64'),
+      services: { mux: { baseUrl: turnstile.url } },
+    })
   })
   afterAll(async () => {
     await kit.close()
+    await turnstile.close()
   })
 }
 
@@ -67,6 +95,14 @@ export async function work(options: WorkerOptions = {}): Promise<Worker> {
   const worker = await startWorker({ concurrency: 10, ...options })
   onTestFinished(() => worker.stop({ timeoutMs: 0 }))
   return worker
+}
+
+/** A Mux credential for the tenant that the turnstile takes. Answers its secret. */
+export async function giveMux(tenantId: string): Promise<string> {
+  const secret = `mux-secret-${randomBytes(8).toString('hex')}`
+  turnstile.accepted.add(secret)
+  await setCredential(tenantId, 'mux', { token_id: 'token-of-the-test', token_secret: secret })
+  return secret
 }
 
 export async function stateOf(run: { id: string }): Promise<RunState> {
