@@ -139,8 +139,9 @@ function firstOf<Found>(thrown: unknown, look: (error: unknown) => Found | null)
   return null
 }
 
-/** Stripe's SDK keeps it as `detail`. */
+/** Stripe's SDK keeps it as `detail`, and what broke while an answer was read as the `exception` of that. */
 function causeOf(error: object): unknown {
   if ('cause' in error && error.cause) return error.cause
+  if ('exception' in error && error.exception) return error.exception
   return 'detail' in error ? error.detail : undefined
 }

@@ -4,15 +4,20 @@ import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { setCredential } from '../../src/default-platform.ts'
 import { AbortTaskError } from '../../src/errors.ts'
 import type { ServiceName } from '../../src/services/registry.ts'
+import type { Credentials } from '../../src/services/service.ts'
 import { createTestPlatform, type TestPlatform, type TestPlatformOptions } from '../../src/testing/index.ts'
-import { credentialsOf, type Providers, startProvider } from '../fixtures/providers/index.ts'
+import { type Providers, startProvider } from '../fixtures/providers/index.ts'
 
 export let kit: TestPlatform
 export let tenantId: string
 
 export function useTestPlatform(options: () => TestPlatformOptions = () => ({})): void {
   beforeAll(async () => {
-    kit = await createTestPlatform({ encryptionKeys: anyKey(), shopifyEncryptionKeys: anyKey(), ...options() })
+    kit = await createTestPlatform({
+      encryptionKeys: anyKey(),
+      shopifyEncryptionKeys: anyKey(),
+      ...options(),
+    })
   })
   beforeEach(async () => {
     tenantId = await kit.tenant()
@@ -31,18 +36,25 @@ export function useProviders<Name extends ServiceName>(
   options: TestPlatformOptions = {},
 ): Pick<Providers, Name> {
   const providers = {} as Pick<Providers, Name>
+  const newCredentials = new Map<Name, () => Credentials>()
   beforeAll(async () => {
-    for (const name of names) providers[name] = await startProvider(name)
+    for (const name of names) {
+      const started = await startProvider(name)
+      providers[name] = started.server
+      newCredentials.set(name, started.newCredentials)
+    }
   })
   useTestPlatform(() => ({
-    services: Object.fromEntries(names.map((name) => [name, { baseUrl: providers[name].url, timeoutMs: 2_000 }])),
+    services: Object.fromEntries(
+      names.map((name) => [name, { baseUrl: providers[name].url, timeoutMs: 2_000 }]),
+    ),
     ...options,
   }))
   beforeEach(async () => {
     for (const name of names) {
       providers[name].calm()
       providers[name].requests.splice(0)
-      await setCredential(tenantId, name, credentialsOf(name, providers[name]))
+      await setCredential(tenantId, name, newCredentials.get(name)!())
     }
   })
   afterAll(async () => {
