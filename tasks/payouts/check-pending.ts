@@ -44,7 +44,10 @@ export const checkPendingPayouts = defineTask({
       events: ['transfer.reversed'],
       payload({ body }) {
         const event = transferEvent.safeParse(body)
-        return { method: 'stripe' as const, ...(event.success && { stripeTransferId: event.data.data.object.id }) }
+        return {
+          method: 'stripe' as const,
+          ...(event.success && { stripeTransferId: event.data.data.object.id }),
+        }
       },
     },
   ],
@@ -56,7 +59,8 @@ export const checkPendingPayouts = defineTask({
     // What was looked at longest ago comes first, so payouts that stay under way for long never hide the others.
     const due = await sql<PayoutRow>`
       SELECT id, method, stripe_transfer_id, wise_transfer_id,
-             coalesce(initiated_at, created_at) < now() - interval '1 hour' AS is_overdue
+             coalesce(initiated_at, created_at) < now() - interval '1 hour' AS is_overdue,
+             coalesce(initiated_at, created_at) < now() - interval '14 days' AS is_late
       FROM payouts
       WHERE method = ANY(${Object.keys(ask)}::text[])
         AND (status = 'processing' OR (status = 'completed' AND stripe_transfer_id = ${stripeTransferId}))
@@ -92,6 +96,12 @@ export const checkPendingPayouts = defineTask({
 
     async function check(payout: PayoutRow): Promise<keyof typeof count> {
       const state = await ask[payout.method]!(payout)
+      if (payout.is_late && (state === 'processing' || state === 'unpaid')) {
+        logger.error(
+          { payoutId: payout.id, state },
+          'payout is under way for more than two weeks; look at it',
+        )
+      }
       if (state === 'processing') return 'processing'
       if (state === 'unpaid') return payout.is_overdue ? await resume(payout) : 'processing'
       if (state === 'completed') return await complete(payout)
@@ -121,6 +131,7 @@ interface PayoutRow {
   stripe_transfer_id: string | null
   wise_transfer_id: string | null
   is_overdue: boolean
+  is_late: boolean
 }
 
 type State = 'completed' | 'processing' | 'unpaid' | PayoutFailure

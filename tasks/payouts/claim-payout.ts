@@ -100,6 +100,9 @@ function refuseUnpayable(payoutId: string, payout: PayoutRow, creator: CreatorRo
       `Creator ${creator.id} is ${creator.status}; payout ${payoutId} stays pending until somebody decides.`,
     )
   }
+  if (payout.net_amount_cents === 0) {
+    throw new AbortTaskError(`Of payout ${payoutId} nothing is left for the creator after the fee.`)
+  }
   if (creator.currency !== payout.currency) {
     throw new AbortTaskError(
       `Payout ${payoutId} is in ${payout.currency}, but creator ${creator.id} is paid in ${creator.currency}.`,

@@ -75,10 +75,11 @@ export const processInternationalPayout = defineTask({
         UPDATE payouts SET wise_quote_id = ${quoteId}
         WHERE id = ${payoutId} AND status = 'processing' AND wise_transfer_id IS NULL
           AND wise_quote_id IS NOT DISTINCT FROM ${payout.wiseQuoteId}`
-      const kept = await sql<{
-        wise_quote_id: string
-      }>`SELECT wise_quote_id FROM payouts WHERE id = ${payoutId}`
-      return kept.rows[0]!.wise_quote_id
+      const kept = await sql<{ id: string | null }>`
+        SELECT wise_quote_id AS id FROM payouts WHERE id = ${payoutId} AND status = 'processing'`
+      const id = kept.rows[0]?.id
+      if (!id) throw new AbortTaskError(`Payout ${payoutId} ended while it was processed. Nothing was paid.`)
+      return id
     }
 
     async function keepTransfer(transferId: string): Promise<void> {
@@ -103,13 +104,11 @@ export const processInternationalPayout = defineTask({
         logger.info({ payoutId, transferId }, 'payout paid to wise')
         return 'processing'
       } catch (error) {
-        const refusal = readServiceError(error)
-        if (refusal?.kind !== 'permanent') throw error
+        if (readServiceError(error)?.kind !== 'permanent') throw error
         // Wise refuses to pay a transfer twice: an earlier attempt may have paid it, or somebody in Wise's own app.
         const after = await wise.getTransfer(transferId)
-        if (after.status !== 'incoming_payment_waiting') return await endIfFailed(after)
-        // Its status may lag behind, so this is worth another look.
-        throw new Error(`Wise refuses to pay transfer ${transferId}, which waits for it: ${refusal.code}`)
+        if (after.status === 'incoming_payment_waiting') throw error
+        return await endIfFailed(after)
       }
     }
 

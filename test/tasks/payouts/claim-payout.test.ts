@@ -78,6 +78,7 @@ test.each([
   ['paid in another currency', { currency: 'EUR' }, {}, /is in USD, but creator .* is paid in EUR/],
   ['without an account', { stripe_connect_id: null }, {}, /has no stripe_connect_id/],
   ['without an account at Wise', { wise_recipient_id: null }, { method: 'wise' }, /has no wise_recipient_id/],
+  ['of whom the fee takes all', {}, { fee_cents: 6_000, net_amount_cents: 0 }, /nothing is left/],
   ['without enough money', { balance_cents: 5_999 }, {}, /has 5999 cents available, payout .* needs 6000/],
 ])('a creator %s is not paid, and the payout stays pending', async (_, creator, payout, message) => {
   const creatorId = await addCreatorWithMoney(creator)
