@@ -4,6 +4,11 @@ import { creditCommission } from './orders/credit-commission.ts'
 import { processOrder } from './orders/process-order.ts'
 import { matureCommissions } from './payouts/mature-commissions.ts'
 import { scheduleReviewRequest } from './reviews/schedule-request.ts'
+import { generateAiContent } from './videos/generate-ai-content.ts'
+import { ingestVideo } from './videos/ingest.ts'
+import { recordVideoAsset } from './videos/record-asset.ts'
+import { recordVideoTranscript } from './videos/record-transcript.ts'
+import { transcribeVideo } from './videos/transcribe.ts'
 
 const registry = [
   processOrder,
@@ -11,6 +16,11 @@ const registry = [
   scheduleReviewRequest,
   approveCreator,
   matureCommissions,
+  ingestVideo,
+  recordVideoAsset,
+  transcribeVideo,
+  recordVideoTranscript,
+  generateAiContent,
 ] as const
 
 export default registry
