@@ -5,8 +5,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestContext } from 'vitest'
+import type { ServiceSettings } from '../../src/config.ts'
 import { readTestConfig } from '../../src/config.ts'
 import { Platform } from '../../src/platform.ts'
+import { setCredential } from '../../src/services/set-credential.ts'
 import type { AnyTask } from '../../src/task/define.ts'
 import { provideDispatcher } from '../../src/task/dispatcher.ts'
 import type { TriggerOptions } from '../../src/task/options.ts'
@@ -23,6 +25,8 @@ export interface Execution {
   kind: 'start' | 'end'
 }
 
+const encryptionKeys = Buffer.alloc(32, 'chaos').toString('base64')
+
 /** Scenarios run side by side in one process, so each one's triggers find their platform by where they come from. */
 const playing = new AsyncLocalStorage<Platform>()
 provideDispatcher(() => playing.getStore()!.dispatcher)
@@ -33,6 +37,8 @@ export interface StageOptions {
   url?: string
   /** That database has been prepared by another stage. */
   joins?: boolean
+  /** Where providers are, for every process. */
+  services?: Record<string, ServiceSettings>
   /** What the platform of this process connects to, if not the database itself. */
   through?: (url: string) => Promise<string>
 }
@@ -42,7 +48,7 @@ export async function setStage(test: TestContext, options: StageOptions = {}): P
   const given = options.url === undefined
   const database = given ? await createTestDatabase(template === undefined ? {} : { template }) : null
   const url = options.url ?? database!.url
-  const stage = new Stage(url, (await options.through?.(url)) ?? url)
+  const stage = new Stage(url, (await options.through?.(url)) ?? url, options.services ?? {})
   test.onTestFinished(async () => {
     await stage.clear()
     await database?.drop()
@@ -55,16 +61,20 @@ export class Stage {
   readonly url: string
   readonly platform: Platform
   readonly tenants: string[] = []
+  readonly #services: Record<string, ServiceSettings>
   readonly #children: Child[] = []
 
-  constructor(url: string, platformUrl: string) {
+  constructor(url: string, platformUrl: string, services: Record<string, ServiceSettings>) {
     this.url = url
+    this.#services = services
     this.platform = new Platform({
       databaseUrl: platformUrl,
       directUrl: null,
       engine: 'pg-boss',
       migrate: 'auto',
       tasks,
+      encryptionKeys,
+      services,
       logLevel: 'silent',
     })
   }
@@ -98,6 +108,13 @@ export class Stage {
     return id
   }
 
+  async setCredential(tenantId: string, service: string, values: Record<string, string>): Promise<void> {
+    const { database, clients, holds } = await this.platform.ready()
+    await setCredential({ database, keys: this.platform.keys }, tenantId, service, values)
+    clients.invalidate(tenantId, service)
+    await holds.changed(tenantId, service)
+  }
+
   /** `count` runs, over all tenants in turn. */
   async triggerMany(
     task: AnyTask,
@@ -113,7 +130,13 @@ export class Stage {
 
   /** A worker process that takes runs. */
   async worker(options: Partial<WorkerProcessOptions> = {}): Promise<Child> {
-    const all: WorkerProcessOptions = { url: this.url, concurrency: 20, ...options }
+    const all: WorkerProcessOptions = {
+      url: this.url,
+      concurrency: 20,
+      encryptionKeys,
+      services: this.#services,
+      ...options,
+    }
     const child = this.spawn('worker.ts', all)
     await child.says('ready')
     return child
