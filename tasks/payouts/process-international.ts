@@ -98,17 +98,27 @@ export const processInternationalPayout = defineTask({
     async function payTransfer(transferId: string): Promise<string> {
       const before = await wise.getTransfer(transferId)
       if (before.status !== 'incoming_payment_waiting') return await endIfFailed(before)
-      try {
-        const payment = await wise.fundTransfer(transferId)
-        if (payment.status !== 'COMPLETED') await waitForMoney(transferId, payment.errorCode ?? 'rejected')
+
+      const refusal = await refusalOf(wise.fundTransfer(transferId))
+      if (!refusal) {
         logger.info({ payoutId, transferId }, 'payout paid to wise')
         return 'processing'
+      }
+      // Wise refuses to pay a transfer twice, so it may be paid: by a run at the same moment, or by somebody at wise.com.
+      const after = await wise.getTransfer(transferId)
+      if (after.status !== 'incoming_payment_waiting') return await endIfFailed(after)
+      if (refusal.error) throw refusal.error
+      return await waitForMoney(transferId, refusal.code)
+    }
+
+    async function refusalOf(payment: Promise<{ status: string; errorCode: string | null }>) {
+      try {
+        const { status, errorCode } = await payment
+        return status === 'COMPLETED' ? null : { code: errorCode ?? 'rejected', error: null }
       } catch (error) {
-        if (readServiceError(error)?.kind !== 'permanent') throw error
-        // Wise refuses to pay a transfer twice: an earlier attempt may have paid it, or somebody in Wise's own app.
-        const after = await wise.getTransfer(transferId)
-        if (after.status === 'incoming_payment_waiting') throw error
-        return await endIfFailed(after)
+        const failure = readServiceError(error)
+        if (failure?.kind !== 'permanent') throw error
+        return { code: failure.code, error }
       }
     }
 
