@@ -36,5 +36,5 @@ async function refuseUnknownKey(service: string, key: string): Promise<void> {
 async function readValue(what: string): Promise<string> {
   if (!process.stdin.isTTY) return await text(process.stdin)
   const { default: password } = await import('@inquirer/password')
-  return await password({ message: what, mask: true }, { output: process.stderr })
+  return await password({ message: what, toggleMask: false }, { output: process.stderr })
 }

@@ -36,16 +36,20 @@ export function killLeftovers(): void {
   for (const child of living) child.kill('SIGKILL')
 }
 
-export function startCgk(args: readonly string[], env: Environment): Running {
+export function startCgk(
+  args: readonly string[],
+  env: Environment,
+  stdin: 'ignore' | 'pipe' = 'ignore',
+): Running {
   const child = spawn(process.execPath, [bin, ...args], {
     cwd: root,
     env: { ...withoutOurs(process.env), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin, 'pipe', 'pipe'],
   })
   living.add(child)
   const said = { stdout: '', stderr: '' }
   for (const stream of ['stdout', 'stderr'] as const) {
-    child[stream].setEncoding('utf8').on('data', (text: string) => {
+    child[stream]!.setEncoding('utf8').on('data', (text: string) => {
       said[stream] += text
     })
   }
@@ -56,7 +60,12 @@ export function startCgk(args: readonly string[], env: Environment): Running {
   const says = async (text: string) => {
     const limit = sleep(patienceMs, 'limit', { ref: false })
     while (!(said.stdout + said.stderr).includes(text)) {
-      const next = await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended, limit])
+      const next = await Promise.race([
+        once(child.stdout!, 'data'),
+        once(child.stderr!, 'data'),
+        ended,
+        limit,
+      ])
       if (next !== 'limit' && living.has(child)) continue
       if ((said.stdout + said.stderr).includes(text)) return
       throw new Error(`cgk ${args[0]} never said "${text}", but:\n${said.stdout}${said.stderr}`)
