@@ -30,8 +30,8 @@ export async function findTranscript(
       .filter((one) => one.audio_url === audioUrl && one.status !== 'error')
       .map(({ id }) => id)
     const free = await sql<{ id: string }>`
-      SELECT id FROM unnest(${ids}::text[]) AS id
-      WHERE NOT EXISTS (SELECT FROM videos WHERE transcription_job_id = id) LIMIT 1`
+      SELECT listed.id FROM unnest(${ids}::text[]) AS listed (id)
+      WHERE NOT EXISTS (SELECT FROM videos WHERE transcription_job_id = listed.id) LIMIT 1`
     if (free.rows[0]) return free.rows[0].id
     before = transcripts.at(-1)?.id
     if (transcripts.length < pageSize || recent.length === 0) break

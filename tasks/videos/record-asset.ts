@@ -40,13 +40,17 @@ export const recordVideoAsset = defineTask({
     }
     if (!asset) return { recorded: false, reason: 'Mux does not know this asset' }
 
-    // A worker may have died between asking for this asset and keeping its id.
-    const owner = readPassthrough(asset.passthrough)
-    if (owner?.tenantId === tenantId) await adoptAsset(sql, asset, owner)
-    const video = await recordAsset(sql, asset)
+    const video = (await recordAsset(sql, asset)) ?? (await adoptAndRecord(asset))
     if (!video) return unknown
     logger.info({ videoId: video.id, assetId, status: video.status }, 'asset recorded')
     return { recorded: true, videoId: video.id, status: video.status }
+
+    /** A worker may have died between asking for this asset and keeping its id. */
+    async function adoptAndRecord(asset: Asset) {
+      const owner = readPassthrough(asset.passthrough)
+      if (owner?.tenantId !== tenantId || !(await adoptAsset(sql, asset, owner))) return null
+      return await recordAsset(sql, asset)
+    }
 
     async function look(): Promise<Asset | null> {
       try {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { runs, sql, tasks, withTenant } from '../../../src/default-platform.ts'
+import { runs, sql, withTenant } from '../../../src/default-platform.ts'
 import { SnoozeError } from '../../../src/errors.ts'
 import { ingestVideo } from '../../../tasks/videos/ingest.ts'
 import { expectAbort, kit, tenantId, useProviders } from '../kit.ts'
 import { add, find, set } from '../rows.ts'
 
-const providers = useProviders(['mux'])
+const providers = useProviders(['mux'], { tasks: [ingestVideo] })
 
 const sourceUrl = 'https://cdn.example.com/a.mp4?signature=one'
 const addVideo = (fields: object = {}) => add(tenantId, 'videos', { title: 'A video', ...fields })
@@ -226,22 +226,25 @@ test('a source that Mux cannot use fails the runs that took part; another run be
   expect(await run(videoId, replay, 'https://cdn.example.com/b.mp4')).toMatchObject({ assetId: mux_asset_id })
 })
 
-test('what Mux refuses for good is an error of the video; a refused token or a full quota leaves it to be asked again', async () => {
+const refuse = (status: number) =>
+  providers.mux.answerNext({ status, body: { error: { type: 'no', messages: ['Not this.'] } } }, isCreate)
+
+test('what Mux refuses for good is an error of the video', async () => {
   const videoId = await addVideo()
   const runId = randomUUID()
-  const refuse = (status: number) =>
-    providers.mux.answerNext({ status, body: { error: { type: 'no', messages: ['Not this.'] } } }, isCreate)
-  for (const status of [401, 429]) {
-    refuse(status)
-    await expect(run(videoId, runId)).rejects.toMatchObject({ status })
-    expect(await video(videoId)).toMatchObject({ status: 'processing', asset_requested_at: null })
-  }
   refuse(400)
   await expect(run(videoId, runId)).rejects.toMatchObject({ status: 400 })
   expect(await video(videoId)).toMatchObject({ status: 'error', error_message: 'Not this.' })
   await expectAbort(run(videoId, runId), /Not this/)
   await expectSnooze(run(videoId))
   expect(assetsOf(videoId)).toHaveLength(1)
+})
+
+test.each([401, 429])('a %d leaves it to be asked again', async (status) => {
+  const videoId = await addVideo()
+  refuse(status)
+  await expect(run(videoId)).rejects.toMatchObject({ status })
+  expect(await video(videoId)).toMatchObject({ status: 'processing', asset_requested_at: null })
 })
 
 test('the looks come less and less often, and after a day the ingest has failed', async () => {
@@ -325,7 +328,7 @@ test('a video that is deleted while Mux is asked has its asset deleted', async (
 
 test('on a worker: it snoozes without spending attempts, and completes', async () => {
   const videoId = await addVideo()
-  const { id } = await tasks.trigger('videos/ingest', { tenantId, videoId, sourceUrl })
+  const { id } = await ingestVideo.trigger({ tenantId, videoId, sourceUrl })
   await kit.drain()
   expect(await runs.get(id)).toMatchObject({ state: 'scheduled' })
   providers.mux.finish(assetsOf(videoId)[0]!.id, { duration: 2 })
