@@ -2,8 +2,13 @@
 import { approveCreator } from './creators/approve.ts'
 import { creditCommission } from './orders/credit-commission.ts'
 import { processOrder } from './orders/process-order.ts'
+import { checkPendingPayouts } from './payouts/check-pending.ts'
 import { matureCommissions } from './payouts/mature-commissions.ts'
+import { processDomesticPayout } from './payouts/process-domestic.ts'
+import { processInternationalPayout } from './payouts/process-international.ts'
 import { scheduleReviewRequest } from './reviews/schedule-request.ts'
+import { lowBalanceAlert } from './treasury/low-balance-alert.ts'
+import { syncTopups } from './treasury/sync-topups.ts'
 import { generateAiContent } from './videos/generate-ai-content.ts'
 import { ingestVideo } from './videos/ingest.ts'
 import { recordVideoAsset } from './videos/record-asset.ts'
@@ -16,6 +21,11 @@ const registry = [
   scheduleReviewRequest,
   approveCreator,
   matureCommissions,
+  processDomesticPayout,
+  processInternationalPayout,
+  checkPendingPayouts,
+  syncTopups,
+  lowBalanceAlert,
   ingestVideo,
   recordVideoAsset,
   transcribeVideo,
