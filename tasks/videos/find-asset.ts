@@ -9,8 +9,8 @@ const mostPages = 50
 const slackSeconds = 60
 
 /**
- * Mux cannot be asked for an asset by its passthrough, so this reads its list, newest first, back to the moment the
- * ingest began.
+ * Mux cannot be asked for an asset by its passthrough, so this reads its list back to the moment the ingest began. That
+ * the list has the newest first is how Mux answers and what its examples show; it promises no order.
  *
  * @throws AbortTaskError when it does not get that far: then nobody may claim that there is none.
  */

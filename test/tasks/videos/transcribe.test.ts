@@ -105,7 +105,7 @@ test('it is not one that another video has, that failed, or that began before', 
   await set(tenantId, 'videos', first, 'transcription_job_id', null)
   const { id } = (await transcriptsOf(first))[0]!
   providers.assemblyai.calm()
-  listNext(providers.assemblyai, () => new Date(Date.now() - 20 * 60_000))
+  listNext(providers.assemblyai, () => new Date(Date.now() - 24 * 3_600_000))
   expect(await expectSnooze(run(second, runId))).toBe(10_000)
   providers.assemblyai.calm()
   listNext(providers.assemblyai)
