@@ -16,6 +16,8 @@ export interface Benchmark {
   unit: string
   /** Each target compares ours with another side. `ratio` is ours to theirs as it should be read. */
   targets: { ours: string; theirs: string; atLeast?: number; atMost?: number }[]
+  /** What a side may cost at most, in its unit, where there is nothing to compare it with. */
+  limits?: { side: string; atMost: number }[]
   /** Makes what the sides need in a database of their own. */
   prepare(databaseUrl: string): Promise<{ sides: Record<string, Side>; close(): Promise<void> }>
 }
@@ -54,6 +56,11 @@ export function report(benchmark: Benchmark, medians: Medians): boolean {
         ? ''
         : `, target ${atLeast === undefined ? `at most ${atMost}x` : `at least ${atLeast}x`}: ${fine ? 'met' : 'MISSED'}`
     console.log(`  ${ours} / ${theirs}: ${ratio.toFixed(2)}x${target}`)
+    met &&= fine
+  }
+  for (const { side, atMost } of benchmark.limits ?? []) {
+    const fine = medians[side]! <= atMost
+    console.log(`  ${side}: at most ${atMost} ${benchmark.unit}: ${fine ? 'met' : 'MISSED'}`)
     met &&= fine
   }
   console.log()
