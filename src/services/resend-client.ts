@@ -5,6 +5,7 @@ import type { Wire } from './wire.ts'
 
 export interface ResendClientOptions {
   apiKey: string
+  fromAddress: string
   /** Without a slash at the end. */
   baseUrl: string
   wire: Wire
@@ -16,11 +17,14 @@ export interface ResendClientOptions {
  * Nothing is left to the SDK's own, which takes the status from the body and forgets why there was no answer.
  */
 export class ResendClient extends Resend {
+  /** Whom the tenant's emails come from: `Shop <shop@example.com>`. */
+  readonly fromAddress: string
   readonly #wire: Wire
 
-  constructor({ apiKey, baseUrl, wire }: ResendClientOptions) {
+  constructor({ apiKey, fromAddress, baseUrl, wire }: ResendClientOptions) {
     // Said outright: what is left out, the SDK takes from the environment of the process, which is no tenant's.
     super(apiKey, { baseUrl, userAgent: 'cgk-platform-jobs' })
+    this.fromAddress = fromAddress
     this.#wire = wire
   }
 

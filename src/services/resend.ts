@@ -11,7 +11,7 @@ const baseUrl = 'https://api.resend.com'
 /** Checks signatures; never on the network, so the key is none. */
 const { webhooks } = new Resend('re_none', { baseUrl })
 
-export const resend: Service<Resend> = {
+export const resend: Service<ResendClient> = {
   name: 'resend',
   title: 'Resend',
   baseUrl,
@@ -38,7 +38,12 @@ export const resend: Service<Resend> = {
   },
 
   connect({ credentials, baseUrl, wire }) {
-    return new ResendClient({ apiKey: credentials.api_key ?? '', baseUrl, wire })
+    return new ResendClient({
+      apiKey: credentials.api_key ?? '',
+      fromAddress: credentials.from_address ?? '',
+      baseUrl,
+      wire,
+    })
   },
 
   /** A key that may only send is told so instead of the domains: that, too, says that Resend takes it. */
