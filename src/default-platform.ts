@@ -145,7 +145,7 @@ export async function setCredential(
 ): Promise<void> {
   const { database, clients, holds } = await defaultPlatform().ready()
   await store({ database, keys: keys() }, tenantId, service, values)
-  clients.invalidate(tenantId, service)
+  await clients.changed(tenantId, service)
   await holds.changed(tenantId, service)
 }
 
@@ -159,7 +159,7 @@ export async function deleteCredential(
   checkKey(await loadService(service), key)
   const { database, clients } = await defaultPlatform().ready()
   const deleted = await removeStored({ database }, slug, service, key)
-  clients.invalidate(slug, service)
+  await clients.changed(slug, service)
   return deleted
 }
 

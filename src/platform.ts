@@ -263,7 +263,7 @@ export class Platform {
       .on(holdChannel, (announcement) => holds.heard(announcement))
       .on(credentialChannel, (announcement) => {
         const about = parseAnnouncement(announcement)
-        if (about) clients.invalidate(about.tenantId, about.service)
+        if (about) void clients.changed(about.tenantId, about.service)
       })
       .onConnect(() => clients.invalidateAll())
     return { clients, holds }

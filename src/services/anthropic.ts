@@ -8,6 +8,8 @@ export const anthropic: Service<Anthropic> = {
   name: 'anthropic',
   title: 'Anthropic',
   baseUrl: 'https://api.anthropic.com',
+  // An answer is written word by word, and one that is cut off is paid for all the same.
+  timeoutMs: 300_000,
   keys: {
     api_key: {
       required: true,

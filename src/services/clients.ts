@@ -15,7 +15,7 @@ import { ServiceNotConfiguredError } from '../errors.ts'
 import type { HoldGate } from '../holds/gate.ts'
 import { rememberSecret } from '../redact.ts'
 import { parseSlug } from '../tenants/slug.ts'
-import { loadService, type ServiceClients, type ServiceName } from './registry.ts'
+import { isServiceName, loadService, type ServiceClients, type ServiceName } from './registry.ts'
 import type { Credentials, Service } from './service.ts'
 import { Wire } from './wire.ts'
 
@@ -33,6 +33,7 @@ export interface TenantClientsOptions {
 interface Entry {
   readonly client: unknown
   readonly wire: Wire
+  readonly credentials: Credentials
   /** Of the decrypted values: encrypting them anew does not replace a client. */
   readonly fingerprint: string
   version: string
@@ -70,6 +71,15 @@ export class TenantClients {
     return client as ServiceClients[Name]
   }
 
+  /** Decrypted: what webhooks are checked with, also where they make no client yet. @throws UnknownTenantError, CredentialError. */
+  async credentials(tenantId: string, name: ServiceName): Promise<Credentials> {
+    await this.find(tenantId, name)
+    const kept = this.#entries.get(keyOf(tenantId, name))
+    if (kept) return kept.credentials
+    const rows = await readCredentialRows(this.#options.database, tenantId, name)
+    return this.#decrypt(tenantId, await loadService(name), rows)
+  }
+
   find(tenantId: string, service: ServiceName): Lookup | Promise<Lookup> {
     const key = keyOf(parseSlug(tenantId), service)
     const entry = this.#entries.get(key)
@@ -86,6 +96,17 @@ export class TenantClients {
     if (entry) entry.readAt = Number.NEGATIVE_INFINITY
     // A look that is under way may have come before the change.
     this.#lookups.delete(key)
+  }
+
+  /**
+   * Somebody says that the credentials have changed. A client that is kept is looked at at once: if it was replaced it is
+   * closed, also for a run that has been holding it for long.
+   */
+  async changed(tenantId: string, service: string): Promise<void> {
+    this.invalidate(tenantId, service)
+    if (!isServiceName(service) || !this.#entries.has(keyOf(tenantId, service))) return
+    // What goes wrong here goes wrong for the next caller too, who can be told.
+    await Promise.resolve(this.find(tenantId, service)).catch(() => {})
   }
 
   /** Changes may have gone unheard. */
@@ -142,7 +163,7 @@ export class TenantClients {
     if (missing.length > 0) return { client: null, version, missing }
     const pass = () => this.#options.gate.pass(tenantId, name)
     const { client, wire } = this.#connect(tenantId, service, credentials, pass)
-    this.#entries.set(key, { client, wire, fingerprint, version, readAt })
+    this.#entries.set(key, { client, wire, credentials, fingerprint, version, readAt })
     return { client, version, missing: null }
   }
 
@@ -164,7 +185,8 @@ export class TenantClients {
     pass: (() => void | Promise<void>) | null,
   ): { client: unknown; wire: Wire } {
     const { settings, publicUrl } = this.#options
-    const { baseUrl = service.baseUrl, timeoutMs = defaultTimeoutMs } = settings[service.name] ?? {}
+    const { baseUrl = service.baseUrl, timeoutMs = service.timeoutMs ?? defaultTimeoutMs } =
+      settings[service.name] ?? {}
     const wire = new Wire({ service: service.name, tenantId, timeoutMs, pass })
     const webhookUrl = publicUrl && `${publicUrl}/webhooks/${tenantId}/${service.name}`
     const client = service.connect({ credentials, tenantId, baseUrl, timeoutMs, wire, webhookUrl })

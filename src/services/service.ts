@@ -40,6 +40,8 @@ export interface Service<Client = unknown> {
   readonly title: string
   readonly keys: Readonly<Record<string, CredentialKey>>
   readonly baseUrl: string
+  /** How long a request may take where nobody says otherwise, in milliseconds; 30 s by default. */
+  readonly timeoutMs?: number
   /** Makes a client; connects to nothing. The SDK's own retries are off: the platform's rule decides. */
   connect(connection: Connection): Client
   /** One cheap real call that succeeds exactly when the provider takes the credentials. Throws the SDK's error. */

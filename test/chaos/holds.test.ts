@@ -148,4 +148,26 @@ describe.concurrent('a service', () => {
     expect(await stage.states()).toEqual({ completed: 220 })
     expect(await stage.platform.runs.get(long!)).toMatchObject({ attempt: 1, attempts: [] })
   }, 120_000)
+
+  test('whose credential is replaced is asked with the new one within a second, also by runs that had begun', async (context) => {
+    const stripe = await new StripeServer('sk_test_old', 'sk_test_new').listen()
+    context.onTestFinished(() => stripe.close())
+    const stage = await setStage(context, { services: { stripe: { baseUrl: stripe.url } } })
+    await stage.setCredential(stage.tenant, 'stripe', { secret_key: 'sk_test_old' })
+    await stage.worker({ concurrency: 5 })
+    await stage.triggerMany(asking, 3, () => ({ times: 20, everyMs: 100 }))
+    await stage.until('they ask', 10_000, async () => askedWith(stripe, 'sk_test_old').length > 5)
+    await stage.setCredential(stage.tenant, 'stripe', { secret_key: 'sk_test_new' })
+    const replacedAt = performance.now()
+    await stage.untilAllEnded(30_000)
+    const [first] = askedWith(stripe, 'sk_test_new')
+    const late = askedWith(stripe, 'sk_test_old').filter(({ at }) => at > replacedAt)
+    console.log(
+      `replaced credential: used ${Math.round(first!.at - replacedAt)} ms after, ${late.length} requests with the old one`,
+    )
+    expect(first!.at - replacedAt).toBeLessThan(1_000)
+    expect(late.every(({ at }) => at < replacedAt + 1_000)).toBe(true)
+    expect(await stage.states()).toEqual({ completed: 3 })
+    expect(await stage.query('SELECT FROM public.platform_attempts')).toEqual([])
+  }, 60_000)
 }, 120_000)

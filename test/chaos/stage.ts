@@ -111,7 +111,7 @@ export class Stage {
   async setCredential(tenantId: string, service: string, values: Record<string, string>): Promise<void> {
     const { database, clients, holds } = await this.platform.ready()
     await setCredential({ database, keys: this.platform.keys }, tenantId, service, values)
-    clients.invalidate(tenantId, service)
+    await clients.changed(tenantId, service)
     await holds.changed(tenantId, service)
   }
 
