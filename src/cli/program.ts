@@ -16,6 +16,7 @@ import { migrateStatus } from './migrate-status.ts'
 import { runCancel } from './run-cancel.ts'
 import { runList } from './run-list.ts'
 import { runShow } from './run-show.ts'
+import { serve } from './serve.ts'
 import { tenantCreate } from './tenant-create.ts'
 import { tenantDelete } from './tenant-delete.ts'
 import { tenantList } from './tenant-list.ts'
@@ -24,7 +25,7 @@ import { trigger } from './trigger.ts'
 import { worker } from './worker.ts'
 
 const groups: Record<string, Command[]> = {
-  'Working:': [dev, worker],
+  'Working:': [dev, worker, serve],
   'Runs:': [trigger, runShow, runList, runCancel],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],

@@ -1,0 +1,3 @@
+import { video } from './inbox/video.ts'
+
+export default [video]
