@@ -1,0 +1,3 @@
+import { leakSecrets } from './leak/secrets.ts'
+
+export default [leakSecrets]
