@@ -36,6 +36,9 @@ const root = resolve(import.meta.dirname, '..')
 const out = resolve(process.argv[2] ?? join(root, 'dist'))
 const repo = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
 
+/** The declarations of the Resend SDK name React's, and the SDK does not bring them. */
+const reactTypes = '@types/react'
+
 mkdirSync(out, { recursive: true })
 // By name: the folder may be one that somebody gave.
 for (const made of ['lib', 'migrations', 'package.json', 'README.md']) {
@@ -104,7 +107,9 @@ function typesThatOursName(): Record<string, string> {
     return library in repo.dependencies && declarations.some((text) => quoted.test(text))
   }
   return Object.fromEntries(
-    Object.entries(repo.devDependencies).filter(([types]) => types.startsWith('@types/') && named(types)),
+    Object.entries(repo.devDependencies).filter(
+      ([types]) => types.startsWith('@types/') && (named(types) || types === reactTypes),
+    ),
   )
 }
 

@@ -65,9 +65,11 @@ export function appFiles(tarball: string, zodVersion: string): Record<string, st
 
     'entries.ts': `
       import * as client from '@cgk-platform/jobs/client'
+      import * as http from '@cgk-platform/jobs/http'
       import * as testing from '@cgk-platform/jobs/testing'
 
-      console.log(JSON.stringify([typeof client.tasks.trigger, typeof testing.createTestPlatform]))
+      const entries = [client.tasks.trigger, testing.createTestPlatform, http.createHttpApp]
+      console.log(JSON.stringify(entries.map((entry) => typeof entry)))
     `,
 
     // A comment "wrong" marks a line that must not compile, followed by a part of what is said about it.
@@ -89,6 +91,19 @@ export function appFiles(tarball: string, zodVersion: string): Record<string, st
       const result = await sendGreeting.triggerAndWait({ tenantId: 'acme', name: 'Ada' })
       const greeting: number = result.ok ? result.output.greeting : 0 // wrong: 'string | 0'
 
+      defineTask({
+        id: 'a/e',
+        payload: tenantPayload({}),
+        services: ['stripe', 'resend', 'shopify'],
+        async run(_, { clients }) {
+          const { available } = await clients.stripe.balance.retrieve()
+          await clients.stripe.balance.nonsense() // wrong: 'nonsense' does not exist
+          const from: string = clients.resend.fromAddress
+          await clients.mux.video.assets.list() // wrong: 'mux' does not exist
+          return { amount: available[0]?.amount, from, shop: await clients.shopify.request('{ shop { name } }') }
+        },
+      })
+      defineTask({ id: 'a/f', payload: tenantPayload({}), services: ['paypal'], run: () => null }) // wrong: "paypal"
       defineTask({ id: 'a/b', payload: z.object({ tenantId: z.string() }), run: () => greeting })
       defineTask({ id: 'a/c', payload: z.object({ name: z.string() }), run: () => {} }) // wrong: must require tenantId
       defineTask({ id: 'a/d', payload: tenantPayload({}), run: ({ name }) => name }) // wrong: 'name' does not exist
