@@ -1,0 +1,77 @@
+import { beforeEach, expect, test } from 'vitest'
+import { ServiceHeldError } from '../../src/errors.ts'
+import { HoldGate } from '../../src/holds/gate.ts'
+import { parseAnnouncement } from '../../src/holds/hold.ts'
+
+/** What the table says, and how often it was asked. */
+let hold: { until: Date | null } | null
+let reads: number
+let now: number
+let gate: HoldGate
+
+beforeEach(() => {
+  hold = null
+  reads = 0
+  now = 1_000_000
+  gate = new HoldGate({
+    now: () => now,
+    read: async () => {
+      reads += 1
+      return hold
+    },
+  })
+})
+
+const pass = async () => await gate.pass('rawdog', 'stripe')
+
+test('lets through what nobody holds, at once and without asking', () => {
+  expect(gate.pass('rawdog', 'stripe')).toBeUndefined()
+  expect(reads).toBe(0)
+})
+
+test('stops exactly the tenant and the service that are held', async () => {
+  gate.close('rawdog', 'stripe', null)
+  await expect(pass()).rejects.toThrow(ServiceHeldError)
+  await expect(pass()).rejects.toThrow(/stripe is held for tenant "rawdog" until its credential is replaced/)
+  await gate.pass('rawdog', 'wise')
+  await gate.pass('acme', 'stripe')
+  expect(reads).toBe(0)
+})
+
+test('opens by itself when the time is over', async () => {
+  gate.close('rawdog', 'stripe', new Date(now + 20_000))
+  hold = { until: new Date(now + 20_000) }
+  await expect(pass()).rejects.toThrow(new Date(now + 20_000).toISOString())
+  now += 19_999
+  await expect(pass()).rejects.toThrow(ServiceHeldError)
+  now += 1
+  await pass()
+})
+
+test('looks again when it has heard nothing for a second, so a hold that was lifted elsewhere is found over', async () => {
+  gate.close('rawdog', 'stripe', null)
+  hold = { until: null }
+  now += 1_001
+  await expect(pass()).rejects.toThrow(ServiceHeldError)
+  await expect(pass()).rejects.toThrow(ServiceHeldError)
+  expect(reads).toBe(1)
+  hold = null
+  now += 1_001
+  await pass()
+  expect(reads).toBe(2)
+  expect(gate.pass('rawdog', 'stripe')).toBeUndefined()
+})
+
+test('follows what it hears', async () => {
+  hold = { until: null }
+  expect(await gate.refresh('rawdog', 'stripe')).toBe(true)
+  await expect(pass()).rejects.toThrow(ServiceHeldError)
+  hold = null
+  expect(await gate.refresh('rawdog', 'stripe')).toBe(false)
+  await pass()
+})
+
+test('an announcement names a tenant and a service, or nothing', () => {
+  expect(parseAnnouncement('rawdog stripe')).toEqual({ tenantId: 'rawdog', service: 'stripe' })
+  for (const text of ['', 'rawdog', ' stripe']) expect(parseAnnouncement(text)).toBeNull()
+})
