@@ -1,6 +1,7 @@
 /** Which orders Shopify has updated since a moment, oldest update first. */
 import type { ServiceClients } from '@cgk-platform/jobs'
 import { numericId } from '../shopify/ids.ts'
+import { updatedSince } from '../shopify/search.ts'
 
 export interface UpdatedOrder {
   id: string
@@ -27,8 +28,7 @@ export async function* fetchUpdatedOrders(
   shopify: ServiceClients['shopify'],
   since: Date,
 ): AsyncGenerator<UpdatedOrder[]> {
-  // Shopify keeps whole seconds.
-  const query = `updated_at:>='${since.toISOString().replace(/\.\d+Z$/, 'Z')}'`
+  const query = updatedSince(since)
   for (let after: string | null = null; ; ) {
     const variables: { query: string; after: string | null } = { query, after }
     const { data } = await shopify.request<UpdatedOrdersAnswer>(updatedOrdersQuery, { variables })

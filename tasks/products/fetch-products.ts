@@ -1,6 +1,7 @@
 /** Reads the products of a shop, in the order of their ids and with all of their variants. */
 import type { ServiceClients } from '@cgk-platform/jobs'
 import { numericId } from '../shopify/ids.ts'
+import { updatedSince } from '../shopify/search.ts'
 
 export interface ShopifyProduct {
   id: string
@@ -74,9 +75,9 @@ export interface ProductPage {
 /** Shopify does not page beyond 25,000 of one query; `afterId`, a product's number, begins a new one. */
 export async function* fetchProducts(
   shopify: ServiceClients['shopify'],
-  { updatedSince, afterId }: { updatedSince: string | undefined; afterId: string | undefined },
+  { since, afterId }: { since: Date | null; afterId: string | null },
 ): AsyncGenerator<ProductPage> {
-  const filters = [afterId && `id:>${afterId}`, updatedSince && `updated_at:>='${updatedSince}'`]
+  const filters = [afterId && `id:>${afterId}`, since && updatedSince(since)]
   const query = filters.filter(Boolean).join(' AND ') || null
   for (let after: string | null = null; ; ) {
     const variables: { query: string | null; after: string | null } = { query, after }

@@ -33,6 +33,7 @@ export const syncProducts = defineTask({
     const { tenantId, sql, clients, logger, signal, idempotencyKey } = context
     const count = { seen: 0, changed: 0 }
     const refused: string[] = []
+    const since = updatedSince === undefined ? null : new Date(updatedSince)
     let position = cursor ?? null
     const continues = await syncPages()
 
@@ -52,7 +53,7 @@ export const syncProducts = defineTask({
     async function syncPages(): Promise<boolean> {
       let pages = 0
       try {
-        for await (const page of fetchProducts(clients.shopify, { updatedSince, afterId: cursor })) {
+        for await (const page of fetchProducts(clients.shopify, { since, afterId: position })) {
           signal.throwIfAborted()
           const rows = page.products.map((product) => asRowOrRefuse(product, page.currency))
           count.changed += await store(rows.filter((row) => row !== null))
