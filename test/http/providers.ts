@@ -1,10 +1,11 @@
 /** The providers that send webhooks: what a tenant has of them, and what their deliveries look like. */
-import { createHmac, randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { webhookAuthorization } from '../../src/services/assemblyai.ts'
 import type { ServiceName } from '../../src/services/registry.ts'
 import type { Credentials, WebhookDelivery } from '../../src/services/service.ts'
 import { signWebhook as signMux } from '../fixtures/providers/mux.ts'
 import { signWebhook as signResend } from '../fixtures/providers/resend.ts'
+import { signWebhook as signShopify } from '../fixtures/providers/shopify.ts'
 import { StripeServer } from '../fixtures/providers/stripe.ts'
 
 export interface Sent {
@@ -103,19 +104,11 @@ const shopify: Provider = {
     access_token: unique('shpat_'),
     webhook_secret: unique('shpss_'),
   }),
-  deliver({ id, about, credentials }) {
-    const body = JSON.stringify({ id: 820982911946154500, name: about })
-    const signature = createHmac('sha256', credentials.webhook_secret!).update(body).digest('base64')
-    const headers = new Headers({
-      'x-shopify-topic': shopify.type,
-      'x-shopify-hmac-sha256': signature,
-      'x-shopify-shop-domain': credentials.shop_domain!,
-      'x-shopify-webhook-id': id,
-      'x-shopify-event-id': randomUUID(),
-      'x-shopify-triggered-at': new Date().toISOString(),
-    })
-    return { headers, body }
-  },
+  deliver: ({ id, about, credentials }) =>
+    signShopify({ id: 820982911946154500, name: about }, credentials.webhook_secret!, {
+      shopDomain: credentials.shop_domain!,
+      webhookId: id,
+    }),
   readAbout: (body: Body) => body.name,
 }
 
