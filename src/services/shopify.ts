@@ -69,11 +69,10 @@ export const shopify: Service<AdminApiClient> = {
     refusedStatus: 401,
     needs: ['webhook_secret', 'shop_domain'],
     async open({ headers, body }, credentials) {
-      const given = Buffer.from(headers.get('x-shopify-hmac-sha256') ?? '', 'base64')
-      const secret = credentials.webhook_secret
-      if (!secret || !isSignature(given, body, secret)) return null
-      if (headers.get('x-shopify-shop-domain')?.toLowerCase() !== credentials.shop_domain?.toLowerCase())
-        return null
+      const { webhook_secret: secret, shop_domain: shop } = credentials
+      if (!secret || !shop || !isSigned(headers, body, secret)) return null
+      // The app's secret is the same for all its shops.
+      if (headers.get('x-shopify-shop-domain')?.toLowerCase() !== shop.toLowerCase()) return null
       // The same on every delivery. The event id comes second: it names what happened, of which several webhooks may tell.
       const id = headers.get('x-shopify-webhook-id') ?? headers.get('x-shopify-event-id')
       const type = headers.get('x-shopify-topic')
@@ -86,7 +85,8 @@ export const shopify: Service<AdminApiClient> = {
 /** Frozen until its owner pays, or locked by Shopify: the same call succeeds when it is open again, so the runs wait. */
 const closedShopWaitMs = 15 * 60_000
 
-function isSignature(given: Buffer, body: string, secret: string): boolean {
+function isSigned(headers: Headers, body: string, secret: string): boolean {
+  const given = Buffer.from(headers.get('x-shopify-hmac-sha256') ?? '', 'base64')
   const right = createHmac('sha256', secret).update(body).digest()
   return given.length === right.length && timingSafeEqual(given, right)
 }
