@@ -59,6 +59,11 @@ async function failureOf(answer: ProviderAnswer, timeoutMs = 5_000) {
   return resend.readError(error)
 }
 
+/** The rest of it never comes. */
+function halfOf(status: number): ProviderAnswer {
+  return { status, headers: { 'content-length': '1000' }, body: '{"id": ' }
+}
+
 function refusal(statusCode: number, name: string, message: string, headers = {}): ProviderAnswer {
   return { status: statusCode, headers, body: { statusCode, name, message } }
 }
@@ -257,6 +262,8 @@ describe('what goes wrong', () => {
 
   it.each<[string, ProviderAnswer, number]>([
     ['timeout', { instead: 'silence' }, 50],
+    ['timeout', halfOf(200), 50],
+    ['timeout', halfOf(503), 50],
     ['connection_error', { instead: 'reset' }, 5_000],
     ['unreadable_answer', { body: '{"id": ' }, 5_000],
   ])('%s is transient', async (code, answer, timeoutMs) => {
@@ -272,8 +279,12 @@ describe('what goes wrong', () => {
 })
 
 describe('what the platform or the task ends', () => {
-  it('an abort of the run reaches the request', async () => {
-    server.answerNext({ instead: 'silence' })
+  it.each<[string, ProviderAnswer]>([
+    ['the request', { instead: 'silence' }],
+    ['an answer that has begun', halfOf(200)],
+    ['a refusal that has begun', halfOf(503)],
+  ])('an abort of the run reaches %s', async (_, answer) => {
+    server.answerNext(answer)
     const { client } = connect()
     const stop = new AbortController()
     const cancelled = new RunCancelledError()
