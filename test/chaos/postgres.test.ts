@@ -1,7 +1,7 @@
 /** Postgres itself goes away under load and comes back: what was acknowledged is done, and everybody recovers alone. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, type TestContext, test } from 'vitest'
-import { cancelChannel } from '../../src/engines/pg-boss/cancel.ts'
+import { credentialChannel } from '../../src/credentials/store.ts'
 import { work } from '../fixtures/chaos/tasks.ts'
 import { Cluster } from './cluster.ts'
 import { countByRun, type Stage, setStage } from './stage.ts'
@@ -41,7 +41,7 @@ async function playOutage(
     const listening = await stage.query(
       "SELECT FROM pg_stat_activity WHERE application_name = 'cgk listen' AND query = $1",
       // The last that a listener says: it hears all its channels.
-      [`LISTEN "${cancelChannel}"`],
+      [`LISTEN "${credentialChannel}"`],
     )
     return listening.length === workers.length
   })
