@@ -1,5 +1,6 @@
 /**
- * What a server of an app imports, from `@cgk-platform/jobs/http`. In a route of Next.js, under app/api/webhooks:
+ * What a server of an app imports, from `@cgk-platform/jobs/http`. In Next.js, as
+ * app/api/webhooks/[tenantId]/[service]/route.ts:
  *
  *     const app = createHttpApp({ basePath: '/api' })
  *     export const POST = (request: Request) => app.fetch(request)

@@ -1,5 +1,5 @@
 /** Shopify: the tenant's shop, its orders and products, by the GraphQL Admin API. */
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { AdminApiClient } from '@shopify/admin-api-client'
 import { failureOf, retryAfterMs } from './failure.ts'
 import type { Service } from './service.ts'
@@ -73,17 +73,23 @@ export const shopify: Service<AdminApiClient> = {
       if (!secret || !shop || !isSigned(headers, body, secret)) return null
       // The app's secret is the same for all its shops.
       if (headers.get('x-shopify-shop-domain')?.toLowerCase() !== shop.toLowerCase()) return null
-      // The same on every delivery. The event id comes second: it names what happened, of which several webhooks may tell.
-      const id = headers.get('x-shopify-webhook-id') ?? headers.get('x-shopify-event-id')
       const type = headers.get('x-shopify-topic')
       const event = parse(body)
-      return id && type && event ? { id, type, body: event } : null
+      return type && event ? { id: eventId(type, body), type, body: event } : null
     },
   },
 }
 
 /** Frozen until its owner pays, or locked by Shopify: the same call succeeds when it is open again, so the runs wait. */
 const closedShopWaitMs = 15 * 60_000
+
+/**
+ * Shopify signs the body alone. Its own ids are in headers, so whoever has caught a delivery could send it again under
+ * another one; of the body and its topic a repeat is always the same, and two events never are.
+ */
+function eventId(topic: string, body: string): string {
+  return createHash('sha256').update(`${topic}\n${body}`).digest('hex')
+}
 
 function isSigned(headers: Headers, body: string, secret: string): boolean {
   const given = Buffer.from(headers.get('x-shopify-hmac-sha256') ?? '', 'base64')
