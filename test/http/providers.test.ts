@@ -8,7 +8,7 @@ import { providers } from './providers.ts'
 useServer()
 
 describe.each(providers)('$service', (provider) => {
-  const { service, type, refusedStatus, deliver, readAbout, newCredentials, signs, ages } = provider
+  const { service, type, deliver, readAbout, newCredentials } = provider
 
   test('an event becomes a run of the tenant, and is answered at once', async () => {
     const account = await newAccount(provider)
@@ -58,18 +58,6 @@ describe.each(providers)('$service', (provider) => {
     await expectRefused(tenantId, deliver({ tenantId, credentials, id: randomUUID(), about: 'thing_1' }))
   })
 
-  test.runIf(signs)('a body that was changed on the way is refused', async () => {
-    const account = await newAccount(provider)
-    const { headers, body } = deliver({ ...account, id: randomUUID(), about: 'thing_1' })
-    await expectRefused(account.tenantId, { headers, body: body.replace('thing_1', 'thing_2') })
-  })
-
-  test.runIf(ages)('a signature of ten minutes ago is refused', async () => {
-    const account = await newAccount(provider)
-    const at = new Date(Date.now() - 600_000)
-    await expectRefused(account.tenantId, deliver({ ...account, id: randomUUID(), about: 'thing_1', at }))
-  })
-
   test('a body of 5 MB is refused, whoever signed it', async () => {
     const account = await newAccount(provider)
     const delivery = deliver({ ...account, id: randomUUID(), about: 'x'.repeat(5_000_000) })
@@ -79,11 +67,38 @@ describe.each(providers)('$service', (provider) => {
   })
 
   async function expectRefused(tenantId: string, delivery: WebhookDelivery): Promise<void> {
-    expectProblem(await post(tenantId, service, delivery), refusedStatus, 'SIGNATURE_INVALID')
-    expect(await eventsOf(tenantId)).toEqual([])
-    expect(await runsOf(tenantId)).toEqual([])
+    await expectForgery(provider, tenantId, delivery)
   }
 })
+
+test.each(providers.filter(({ signs }) => signs))(
+  '$service: a body that was changed on the way is refused',
+  async (provider) => {
+    const account = await newAccount(provider)
+    const { headers, body } = provider.deliver({ ...account, id: randomUUID(), about: 'thing_1' })
+    await expectForgery(provider, account.tenantId, { headers, body: body.replace('thing_1', 'thing_2') })
+  },
+)
+
+test.each(providers.filter(({ ages }) => ages))(
+  '$service: a signature of ten minutes ago is refused',
+  async (provider) => {
+    const account = await newAccount(provider)
+    const at = new Date(Date.now() - 600_000)
+    const delivery = provider.deliver({ ...account, id: randomUUID(), about: 'thing_1', at })
+    await expectForgery(provider, account.tenantId, delivery)
+  },
+)
+
+async function expectForgery(
+  { service, refusedStatus }: (typeof providers)[number],
+  tenantId: string,
+  delivery: WebhookDelivery,
+): Promise<void> {
+  expectProblem(await post(tenantId, service, delivery), refusedStatus, 'SIGNATURE_INVALID')
+  expect(await eventsOf(tenantId)).toEqual([])
+  expect(await runsOf(tenantId)).toEqual([])
+}
 
 function secretsOf({ shop_domain, ...secrets }: Readonly<Record<string, string>>) {
   return secrets
