@@ -11,10 +11,14 @@ const largestPortion = 500
 const pauseMs = 200
 const holdsAtOnce = 50
 
-/** Index: platform_holds_until. */
+/** Waits for nobody: a claim locks several holds, too, and the two would wait for each other. Index: platform_holds_until. */
 const expireSql = `
-  UPDATE public.platform_holds SET lifted_at = now(), released = 0, next_portion_at = now()
-  WHERE lifted_at IS NULL AND until <= now()`
+  WITH over AS (
+    SELECT tenant_id, service FROM public.platform_holds
+    WHERE lifted_at IS NULL AND until <= now() FOR UPDATE SKIP LOCKED
+  )
+  UPDATE public.platform_holds hold SET lifted_at = now(), released = 0, next_portion_at = now()
+  FROM over WHERE hold.tenant_id = over.tenant_id AND hold.service = over.service`
 
 /**
  * A hold whose last run has gone goes as well. Indexes: platform_holds_portion; cgk_job_held (boss.ts), from which

@@ -24,9 +24,11 @@ const releaseSql = `
   SELECT pg_notify('${readyChannel}', name) FROM released GROUP BY name`
 
 /** Finished runs go as well: a deleted tenant leaves no payload behind. */
-const dropSql = `
-  WITH dropped AS (DELETE FROM pgboss.job WHERE group_id = $1),
-    keys AS (DELETE FROM public.platform_idempotency_keys WHERE tenant_id = $1),
+const dropRunsSql = 'DELETE FROM pgboss.job WHERE group_id = $1'
+
+/** After the runs: a claim locks a run before the hold on its service, and both in one statement would do so in any order. */
+const dropRestSql = `
+  WITH keys AS (DELETE FROM public.platform_idempotency_keys WHERE tenant_id = $1),
     holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
     events AS (DELETE FROM public.platform_webhook_events WHERE tenant_id = $1)
   DELETE FROM public.platform_attempts WHERE tenant_id = $1`
@@ -41,7 +43,8 @@ export function tenantWork(database: Database): TenantWork {
       await database.query(releaseSql, [tenantId])
     },
     async drop(tenantId) {
-      await database.query(dropSql, [tenantId])
+      await database.query(dropRunsSql, [tenantId])
+      await database.query(dropRestSql, [tenantId])
     },
   }
 }
