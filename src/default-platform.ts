@@ -117,7 +117,9 @@ export async function resumeTenant(slug: string): Promise<void> {
 
 /** Removes a tenant and everything it has. Refuses while runs are open, unless forced. */
 export async function deleteTenant(slug: string, options: { force?: boolean } = {}): Promise<void> {
-  await remove(await tenants(), slug, options)
+  const { tenants: deps, clients } = await defaultPlatform().ready()
+  await remove(deps, slug, options)
+  await clients.tenantChanged(slug)
 }
 
 // ── credentials and services ────────────────────────────────────────────────────────────────────────────────

@@ -222,10 +222,9 @@ export class Platform {
       onError: (error) =>
         this.logger.warn({ err: error }, 'Not listening for notifications; polling instead'),
     })
-    this.#listener.on(tenantChannel, (slug) => directory.invalidate(slug))
     this.#listener.onConnect(() => directory.invalidate())
     const engine = await this.#makeEngine(url, database, this.#listener)
-    const { clients, holds } = this.#makeServices(database, engine, this.#listener)
+    const { clients, holds } = this.#makeServices(database, directory, engine, this.#listener)
     try {
       await engine.start()
       if (migrate) await this.#migrateTenants(database)
@@ -248,6 +247,7 @@ export class Platform {
   /** Clients of services, and holds on them; both hear of what other processes change. */
   #makeServices(
     database: Database,
+    directory: TenantDirectory,
     engine: Engine,
     listener: Listener,
   ): { clients: TenantClients; holds: Holds } {
@@ -260,6 +260,10 @@ export class Platform {
     const { services: settings, publicUrl } = this.config
     const clients = new TenantClients({ database, keys: this.keys, gate: holds.gate, settings, publicUrl })
     listener
+      .on(tenantChannel, (slug) => {
+        directory.invalidate(slug)
+        void clients.tenantChanged(slug)
+      })
       .on(holdChannel, (announcement) => holds.heard(announcement))
       .on(credentialChannel, (announcement) => {
         const about = parseAnnouncement(announcement)

@@ -15,7 +15,13 @@ import { ServiceNotConfiguredError } from '../errors.ts'
 import type { HoldGate } from '../holds/gate.ts'
 import { rememberSecret } from '../redact.ts'
 import { parseSlug } from '../tenants/slug.ts'
-import { isServiceName, loadService, type ServiceClients, type ServiceName } from './registry.ts'
+import {
+  isServiceName,
+  loadService,
+  type ServiceClients,
+  type ServiceName,
+  serviceNames,
+} from './registry.ts'
 import type { Credentials, Service } from './service.ts'
 import { Wire } from './wire.ts'
 
@@ -105,8 +111,12 @@ export class TenantClients {
   async changed(tenantId: string, service: string): Promise<void> {
     this.invalidate(tenantId, service)
     if (!isServiceName(service) || !this.#entries.has(keyOf(tenantId, service))) return
-    // What goes wrong here goes wrong for the next caller too, who can be told.
-    await Promise.resolve(this.find(tenantId, service)).catch(() => {})
+    await Promise.resolve(this.find(tenantId, service)).catch(() => this.#drop(keyOf(tenantId, service)))
+  }
+
+  /** The tenant itself has changed: it may be gone, and its slug another's before long. */
+  async tenantChanged(tenantId: string): Promise<void> {
+    await Promise.all(serviceNames.map((service) => this.changed(tenantId, service)))
   }
 
   /** Changes may have gone unheard. */
@@ -157,14 +167,18 @@ export class TenantClients {
       Object.assign(known, { version, readAt })
       return { client: known.client, version, missing: null }
     }
-    known?.wire.close()
-    this.#entries.delete(key)
+    this.#drop(key)
     // Not kept: a credential that is set is found at once.
     if (missing.length > 0) return { client: null, version, missing }
     const pass = () => this.#options.gate.pass(tenantId, name)
     const { client, wire } = this.#connect(tenantId, service, credentials, pass)
     this.#entries.set(key, { client, wire, credentials, fingerprint, version, readAt })
     return { client, version, missing: null }
+  }
+
+  #drop(key: string): void {
+    this.#entries.get(key)?.wire.close()
+    this.#entries.delete(key)
   }
 
   #decrypt(tenantId: string, { name, keys }: Service, rows: readonly CredentialRow[]): Credentials {

@@ -6,8 +6,10 @@ import { KeyRings } from '../../src/credentials/key-rings.ts'
 import { rotateCredentials } from '../../src/credentials/rotate.ts'
 import { readCredentialRows } from '../../src/credentials/rows.ts'
 import {
+  createTenant,
   decryptCredential,
   deleteCredential,
+  deleteTenant,
   encryptCredential,
   getTenantMuxClient,
   getTenantStripeClient,
@@ -39,7 +41,7 @@ beforeAll(async () => {
   turnstile = await new Turnstile().listen()
   kit = await createTestPlatform({
     encryptionKeys,
-    services: { mux: { baseUrl: turnstile.url, timeoutMs: 200 } },
+    services: { mux: { baseUrl: turnstile.url, timeoutMs: 3_000 } },
   })
 })
 beforeEach(async () => {
@@ -165,6 +167,16 @@ describe('a client', () => {
       ),
     )
     for (const slug of tenants) expect(turnstile.asked(`secret-of-${slug}`)).toBe(5)
+  })
+
+  test('goes with its tenant, and is not that of another tenant that gets the slug', async () => {
+    await setCredential(tenantId, 'mux', mux('secret-1234-abcd'))
+    const client = await requireTenantMuxClient(tenantId)
+    await deleteTenant(tenantId)
+    await expect(client.video.assets.list()).rejects.toThrow()
+    expect(turnstile.requests).toEqual([])
+    await createTenant(tenantId)
+    expect(await getTenantMuxClient(tenantId)).toBeNull()
   })
 
   test('cannot be made of a text that was copied from another tenant', async () => {
