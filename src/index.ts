@@ -56,6 +56,7 @@ export {
   setCredential,
   verifyCredential,
 } from './default-platform.ts'
+export { currencyDigits } from './services/currency.ts'
 export type { ServiceFailure } from './services/failure.ts'
 export { readServiceError, type ServiceClients, type ServiceName } from './services/registry.ts'
 export type { WebhookEvent } from './services/service.ts'

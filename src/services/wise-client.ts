@@ -6,6 +6,7 @@
  */
 import { z } from 'zod'
 import { JobsError } from '../errors.ts'
+import { currencyDigits } from './currency.ts'
 
 export interface WiseClientOptions {
   apiToken: string
@@ -349,7 +350,7 @@ function toDecimal(cents: number, currency: string): number {
   if (!Number.isSafeInteger(cents) || cents <= 0 || String(cents).length > mostDigits) {
     throw new RangeError(`${cents} is no amount in ${currency} cents: a whole number above zero is.`)
   }
-  const digits = fractionDigits(currency)
+  const digits = currencyDigits(currency)
   const text = String(cents).padStart(digits + 1, '0')
   const point = text.length - digits
   return Number(`${text.slice(0, point)}.${text.slice(point)}`)
@@ -357,17 +358,11 @@ function toDecimal(cents: number, currency: string): number {
 
 /** 10.5 USD -> 1050. A part of a cent is a misunderstanding, never rounded away. */
 function toCents(decimal: number, currency: string): number {
-  const digits = fractionDigits(currency)
+  const digits = currencyDigits(currency)
   const [, sign, whole, fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(String(decimal)) ?? []
   const cents = Number(`${sign}${whole}${fraction.padEnd(digits, '0')}`)
   if (whole === undefined || fraction.length > digits || !Number.isSafeInteger(cents)) {
     throw noAnswer('unreadable_answer', `Wise answered with an amount that is not in ${currency} cents.`)
   }
   return cents
-}
-
-/** By ISO 4217. */
-function fractionDigits(currency: string): number {
-  const format = new Intl.NumberFormat('en', { style: 'currency', currency })
-  return format.resolvedOptions().maximumFractionDigits ?? 2
 }

@@ -2,7 +2,7 @@
  * Shopify's amounts are decimals as text, ours whole cents. A cent is the smallest unit of a currency by ISO 4217: there
  * are 100 in a dollar, one in a yen and 1000 in a dinar. Converted exactly or not at all.
  */
-import { AbortTaskError } from '@cgk-platform/jobs'
+import { AbortTaskError, currencyDigits } from '@cgk-platform/jobs'
 
 export interface Money {
   /** '19.9', '1000.0' */
@@ -16,17 +16,13 @@ export interface MoneyBag {
   shopMoney: Money
 }
 
-// ISO 4217 as a list: Intl follows the habits of each country, and for it a Colombian peso or a forint has no cents.
-const withoutCents = 'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF'.split(' ')
-const withThreeDigits = 'BHD IQD JOD KWD LYD OMR TND'.split(' ')
-
 /** What an integer column holds. */
 const mostCents = 2_147_483_647
 
 /** @throws AbortTaskError for what is no whole number of cents, is negative, or does not fit into a column. */
 export function toCents({ amount, currencyCode }: Money): number {
   const [, whole, fraction = ''] = /^(\d+)(?:\.(\d+))?$/.exec(amount) ?? []
-  const digits = withoutCents.includes(currencyCode) ? 0 : withThreeDigits.includes(currencyCode) ? 3 : 2
+  const digits = currencyDigits(currencyCode)
   // A yen comes as 1.0, a dollar as 1.5: what the zeros say is nothing, and what they lack is zero.
   const significant = fraction.replace(/0+$/, '')
   const cents = Number(`${whole}${significant.padEnd(digits, '0')}`)

@@ -299,6 +299,7 @@ describe('money', () => {
     [2_147_483_647, 'USD', '21474836.47'],
     [999_999_999_999_999, 'USD', '9999999999999.99'],
     [1_500, 'JPY', '1500'],
+    [1_500, 'HUF', '15'],
     [1_500, 'KWD', '1.5'],
   ])('%i cents of %s are %s, there and back', async (cents, currency, decimal) => {
     const { client } = connect()
