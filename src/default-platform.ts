@@ -13,9 +13,10 @@ import { currentScope, type Scope } from './db/scope.ts'
 import { createSqlTag, type SqlTag } from './db/statement.ts'
 import type { Worker } from './engines/engine.ts'
 import type { WorkerOptions } from './engines/worker-options.ts'
+import { ServiceNotConfiguredError } from './errors.ts'
 import { Platform, type PlatformOptions } from './platform.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
-import type { TenantClients } from './services/clients.ts'
+import type { Lookup } from './services/clients.ts'
 import { loadService, type ServiceClients, type ServiceName } from './services/registry.ts'
 import { checkKey, setCredential as store } from './services/set-credential.ts'
 import { type CredentialCheck, verifyCredential as verify } from './services/verify.ts'
@@ -185,10 +186,20 @@ type Get<Name extends ServiceName> = (tenantId: string) => Promise<ServiceClient
 type Require<Name extends ServiceName> = (tenantId: string) => Promise<ServiceClients[Name]>
 
 const get = <Name extends ServiceName>(name: Name): Get<Name> => {
-  return async (tenantId) => await (await services()).clients.get(tenantId, name)
+  return async (tenantId) => (await find(tenantId, name)).client as ServiceClients[Name] | null
 }
 const need = <Name extends ServiceName>(name: Name): Require<Name> => {
-  return async (tenantId) => await (await services()).clients.require(tenantId, name)
+  return async (tenantId) => {
+    const { client, missing } = await find(tenantId, name)
+    if (missing) throw new ServiceNotConfiguredError(tenantId, name, missing)
+    return client as ServiceClients[Name]
+  }
+}
+
+/** Inside a run, through the run: what a provider then says of the credential is held against that very one. */
+async function find(tenantId: string, name: ServiceName): Promise<Lookup> {
+  const services = currentRun()?.services ?? (await defaultPlatform().ready()).clients
+  return await services.find(tenantId, name)
 }
 
 export const getTenantStripeClient = get('stripe')
@@ -205,11 +216,6 @@ export const getTenantAnthropicClient = get('anthropic')
 export const requireTenantAnthropicClient = need('anthropic')
 export const getTenantShopifyClient = get('shopify')
 export const requireTenantShopifyClient = need('shopify')
-
-/** Inside a run, those of the platform that runs it. */
-async function services(): Promise<{ clients: TenantClients }> {
-  return currentRun()?.services ?? (await defaultPlatform().ready())
-}
 
 // ── tasks and runs ──────────────────────────────────────────────────────────────────────────────────────────
 

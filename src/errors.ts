@@ -357,11 +357,15 @@ export class ServiceHeldError extends JobsError {
 /** The client was made from a credential that has been replaced since. */
 export class ServiceClientClosedError extends JobsError {
   readonly code = 'SERVICE_CLIENT_CLOSED'
+  readonly tenantId: string
+  readonly service: string
 
   constructor(tenantId: string, service: string) {
     super(
       `The credential of tenant "${tenantId}" for ${service} was replaced, and this client is still the one before. Ask for the client anew instead of keeping it.`,
     )
+    this.tenantId = tenantId
+    this.service = service
   }
 }
 

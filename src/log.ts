@@ -3,7 +3,7 @@
  * that are named like one are masked, and every value that this process has decrypted, wherever it stands in the line.
  */
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
-import { redact, redacted } from './redact.ts'
+import { redacted, redactJson } from './redact.ts'
 
 /** Under these names nothing is written, at the top of a line and in its objects. */
 const secretFields = [
@@ -39,7 +39,7 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
       paths: secretFields.flatMap((name) => [name, `*.${name}`]),
       censor: redacted,
     },
-    hooks: { streamWrite: redact },
+    hooks: { streamWrite: redactJson },
   }
   return destination ? pino(options, destination) : pino(options)
 }

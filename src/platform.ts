@@ -253,7 +253,8 @@ export class Platform {
   ): { clients: TenantClients; holds: Holds } {
     const holds = new Holds({
       database,
-      now: () => this.#clock?.now().getTime() ?? Date.now(),
+      // The clock of the inline engine is the inline engine's.
+      now: () => (this.config.engine === 'inline' && this.#clock ? this.#clock.now().getTime() : Date.now()),
       onLifted: (tenantId, service) => engine.release(tenantId, service),
       onError: (error) => this.logger.warn({ err: error }, 'Looking at a hold failed; it is looked at again'),
     })

@@ -43,22 +43,53 @@ export function redact(text: string): string {
   if (byEnd.size === 0 || text.length < shortest) return text
   let clean = ''
   let from = 0
-  for (let end = endLength; end <= text.length; end += 1) {
-    const secret = endsHere(text, from, end)
-    if (secret === undefined) continue
-    clean += text.slice(from, end - secret.length) + redacted
+  for (const [start, end] of secretsIn(text)) {
+    clean += text.slice(from, start) + redacted
     from = end
   }
   return from === 0 ? text : clean + text.slice(from)
 }
 
-function endsHere(text: string, from: number, end: number): string | undefined {
-  const candidates = byEnd.get(text.slice(end - endLength, end))
-  if (!candidates) return undefined
-  for (const secret of candidates) {
-    if (end - secret.length >= from && text.startsWith(secret, end - secret.length)) return secret
+/** Where they stand. Those that overlap, because one is a part of the other, are one. */
+function secretsIn(text: string): [start: number, end: number][] {
+  const found: [start: number, end: number][] = []
+  for (let end = endLength; end <= text.length; end += 1) {
+    const length = longestEndingAt(text, end)
+    if (length === 0) continue
+    let start = end - length
+    while (found.length > 0 && found.at(-1)![1] > start) start = Math.min(start, found.pop()![0])
+    found.push([start, end])
   }
-  return undefined
+  return found
+}
+
+function longestEndingAt(text: string, end: number): number {
+  let longest = 0
+  for (const secret of byEnd.get(text.slice(end - endLength, end)) ?? []) {
+    const fits = secret.length > longest && secret.length <= end
+    if (fits && text.startsWith(secret, end - secret.length)) longest = secret.length
+  }
+  return longest
+}
+
+/**
+ * The same for a line of JSON, which stays one: a tenant may have chosen a secret that is found in its punctuation or in
+ * a number.
+ */
+export function redactJson(line: string): string {
+  const clean = redact(line)
+  if (clean === line) return line
+  try {
+    return `${JSON.stringify(JSON.parse(line), redactStrings)}\n`
+  } catch {
+    return clean
+  }
+}
+
+function redactStrings(_key: string, value: unknown): unknown {
+  if (typeof value === 'string') return redact(value)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, held]) => [redact(key), held]))
 }
 
 function endOf(secret: string): string {

@@ -46,6 +46,30 @@ describe('a known secret is taken out', () => {
     expect(storableError(`thrown ${secret}`).message).toBe('thrown [redacted]')
   })
 
+  test('that is a part of another, whichever was known first', () => {
+    const whole = `whsec_${randomBytes(12).toString('hex')}`
+    for (const part of [whole.slice(0, 20), whole.slice(6), whole.slice(4, 16), whole]) rememberSecret(part)
+    expect(redact(`a ${whole} b`)).toBe('a [redacted] b')
+    expect(redact(`a ${whole.slice(0, 20)} b ${whole.slice(6)} c`)).toBe('a [redacted] b [redacted] c')
+  })
+
+  test('and JSON stays JSON, whatever somebody has chosen for a secret', () => {
+    for (const chosen of ['"note":"thanks', '20260101', '{"level":30', 'true,"note']) rememberSecret(chosen)
+    const output = { order: 20260101, note: 'thanks a lot', 'true,"note': true }
+    expect(storableOutput(output)).toEqual({ order: 20260101, note: 'thanks a lot', '[redacted]': true })
+    const lines: string[] = []
+    createLogger('info', { write: (line) => void lines.push(line) }).info(
+      { ...output, secret: 1 },
+      `with ${secret}`,
+    )
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      order: 20260101,
+      note: 'thanks a lot',
+      msg: 'with [redacted]',
+    })
+    expect(lines[0]).toMatch(/}\n$/)
+  })
+
   test('and what is too short to be one is left alone', () => {
     rememberSecret('order')
     expect(redact('an order is an order')).toBe('an order is an order')

@@ -33,8 +33,8 @@ export class Holds {
    * so that nothing is held.
    */
   place(request: HoldRequest): Promise<Date | null | undefined> {
-    const { tenantId, service, reason, credentialVersion } = request
-    const key = `${tenantId} ${service} ${reason} ${credentialVersion}`
+    const { tenantId, service, reason, endsAfterMs, credentialVersion } = request
+    const key = `${tenantId} ${service} ${reason} ${endsAfterMs} ${credentialVersion}`
     const placing = this.#placing.get(key) ?? this.#place(request).finally(() => this.#placing.delete(key))
     this.#placing.set(key, placing)
     return placing
@@ -42,12 +42,21 @@ export class Holds {
 
   async #place(request: HoldRequest): Promise<Date | null | undefined> {
     const { tenantId, service, endsAfterMs } = request
-    const placed = await placeHold(this.#options.database, request)
-    if (placed === undefined) return undefined
+    // What a provider asks to wait holds at once, and should Postgres be away.
+    if (endsAfterMs !== null) this.gate.close(tenantId, service, this.#in(endsAfterMs))
+    const endsInMs = await placeHold(this.#options.database, request)
+    if (endsInMs === undefined) {
+      await this.gate.refresh(tenantId, service)
+      return undefined
+    }
     // By our own clock, which is the one that the gate goes by.
-    const until = placed && endsAfterMs !== null ? new Date(this.#options.now() + endsAfterMs) : placed
+    const until = endsInMs === null ? null : this.#in(endsInMs)
     this.gate.close(tenantId, service, until)
     return until
+  }
+
+  #in(ms: number): Date {
+    return new Date(this.#options.now() + ms)
   }
 
   /** All, or those of one tenant. */

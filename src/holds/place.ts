@@ -1,4 +1,5 @@
 /** Placing a hold, for as long as the credential it is about is the one that was tried. */
+import { cleanText } from '../clean-text.ts'
 import {
   credentialTable,
   explainMissingTenant,
@@ -44,18 +45,29 @@ const placeSql = `
           AND (standing.until IS NULL OR (standing.until > now() AND standing.until >= excluded.until)) AS stays
       ) AS verdict
     )
-  RETURNING until`
+  RETURNING until, (extract(epoch FROM until - now()) * 1000)::float8 AS "endsInMs"`
 
-/** When the hold ends (null: not by itself); undefined when the credential was replaced meanwhile: nothing is held. */
-export async function placeHold(database: Database, request: HoldRequest): Promise<Date | null | undefined> {
-  const { tenantId, service, reason, code, message, endsAfterMs, credentialVersion } = request
+/** What providers say may be as long as they like, and every run that waits repeats it. */
+const longest = { code: 100, message: 500 }
+
+/**
+ * In how many milliseconds the hold ends (null: not by itself); undefined when the credential was replaced meanwhile:
+ * nothing is held.
+ */
+export async function placeHold(
+  database: Database,
+  request: HoldRequest,
+): Promise<number | null | undefined> {
+  const { tenantId, service, reason, endsAfterMs, credentialVersion } = request
+  const code = cleanText(request.code, longest.code)
+  const message = cleanText(request.message, longest.message)
   return await explainMissingTenant(tenantId, () =>
     platformTransaction(database, async (client) => {
       await lockCredentials(client, tenantId, service)
       const rows = await readCredentialRows(client, tenantId, service)
       if (versionOf(rows) !== credentialVersion) return undefined
       const values = [tenantId, service, reason, code, message, endsAfterMs]
-      const placed = await client.query<{ until: Date | null }>(placeSql, values)
+      const placed = await client.query<{ endsInMs: number | null }>(placeSql, values)
       if (reason === 'refused') {
         await client.query(
           `UPDATE ${credentialTable(tenantId)} SET status = 'invalid', last_error = $2 WHERE service_name = $1`,
@@ -63,7 +75,7 @@ export async function placeHold(database: Database, request: HoldRequest): Promi
         )
       }
       await client.query('SELECT pg_notify($1, $2)', [holdChannel, `${tenantId} ${service}`])
-      return placed.rows[0]!.until
+      return placed.rows[0]!.endsInMs
     }),
   )
 }

@@ -11,17 +11,10 @@ import { decrypt } from '../credentials/encryption.ts'
 import type { KeyRings } from '../credentials/key-rings.ts'
 import { type CredentialRow, readCredentialRows, versionOf } from '../credentials/rows.ts'
 import type { Database } from '../db/database.ts'
-import { ServiceNotConfiguredError } from '../errors.ts'
 import type { HoldGate } from '../holds/gate.ts'
 import { rememberSecret } from '../redact.ts'
 import { parseSlug } from '../tenants/slug.ts'
-import {
-  isServiceName,
-  loadService,
-  type ServiceClients,
-  type ServiceName,
-  serviceNames,
-} from './registry.ts'
+import { isServiceName, loadService, type ServiceName, serviceNames } from './registry.ts'
 import type { Credentials, Service } from './service.ts'
 import { Wire } from './wire.ts'
 
@@ -65,18 +58,6 @@ export class TenantClients {
     this.#entries = new LRUCache({ max: options.maxClients ?? 2_000 })
   }
 
-  /** Null: the tenant has not (all of) the credentials. @throws UnknownTenantError, CredentialError. */
-  async get<Name extends ServiceName>(tenantId: string, service: Name): Promise<ServiceClients[Name] | null> {
-    return (await this.find(tenantId, service)).client as ServiceClients[Name] | null
-  }
-
-  /** @throws ServiceNotConfiguredError, UnknownTenantError, CredentialError. */
-  async require<Name extends ServiceName>(tenantId: string, service: Name): Promise<ServiceClients[Name]> {
-    const { client, missing } = await this.find(tenantId, service)
-    if (missing) throw new ServiceNotConfiguredError(tenantId, service, missing)
-    return client as ServiceClients[Name]
-  }
-
   /** Decrypted: what webhooks are checked with, also where they make no client yet. @throws UnknownTenantError, CredentialError. */
   async credentials(tenantId: string, name: ServiceName): Promise<Credentials> {
     await this.find(tenantId, name)
@@ -86,6 +67,7 @@ export class TenantClients {
     return this.#decrypt(tenantId, await loadService(name), rows)
   }
 
+  /** @throws UnknownTenantError, CredentialError. */
   find(tenantId: string, service: ServiceName): Lookup | Promise<Lookup> {
     const key = keyOf(parseSlug(tenantId), service)
     const entry = this.#entries.get(key)

@@ -1,4 +1,5 @@
 /** Verification: one cheap real call with a tenant's credentials, and what it says about them is kept. */
+import { cleanText } from '../clean-text.ts'
 import {
   credentialTable,
   explainMissingTenant,
@@ -11,7 +12,6 @@ import { platformTransaction } from '../db/platform-transaction.ts'
 import { ServiceNotConfiguredError } from '../errors.ts'
 import type { Holds } from '../holds/holds.ts'
 import { liftHold } from '../holds/lift.ts'
-import { redact } from '../redact.ts'
 import { parseSlug } from '../tenants/slug.ts'
 import type { TenantClients } from './clients.ts'
 import type { ServiceFailure } from './failure.ts'
@@ -82,8 +82,9 @@ async function recordFailure(
   version: string,
   failure: ServiceFailure,
 ): Promise<CredentialCheck> {
-  const { kind, code } = failure
-  const message = redact(failure.message)
+  const { kind } = failure
+  const code = cleanText(failure.code, 100)
+  const message = cleanText(failure.message, 500)
   const error = { code, message }
   if (kind === 'refused') {
     const hold = { reason: 'refused', code, message, endsAfterMs: null } as const

@@ -5,7 +5,7 @@ import type { Database } from '../db/database.ts'
 import type { SqlTag } from '../db/statement.ts'
 import type { ServiceClients, ServiceName } from '../services/registry.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import type { ServiceAccess } from './services.ts'
+import type { RunServices } from './services.ts'
 
 export interface TaskContext<Services extends ServiceName = never> {
   tenantId: string
@@ -38,7 +38,7 @@ export interface CurrentRun {
   tenantId: string
   signal: AbortSignal
   dispatcher: Dispatcher
-  services: ServiceAccess
+  services: RunServices
   /** Gives the worker's slot to others while `wait` lasts: a run that waits for a child must not keep it from running. */
   whileWaiting<T>(wait: () => Promise<T>): Promise<T>
 }

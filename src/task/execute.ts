@@ -9,7 +9,7 @@ import type { ServiceClients, ServiceName } from '../services/registry.ts'
 import { type CurrentRun, insideRun, type TaskContext } from './context.ts'
 import type { AnyTask } from './define.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { completed, type Outcome, readOutcome } from './outcome.ts'
+import { completed, type Outcome, postponed, readOutcome } from './outcome.ts'
 import { parsePayload } from './payload.ts'
 import { RunServices, type ServiceAccess } from './services.ts'
 
@@ -32,6 +32,7 @@ export interface ExecuteEnvironment {
 
 /** How long an aborted `run` may take to clean up before it is left behind, in milliseconds. */
 const cleanUpMs = 5_000
+const unrecordedMs = 1_000
 
 export async function execute(
   task: AnyTask,
@@ -51,7 +52,7 @@ export async function execute(
       tenantId,
       () =>
         leaveBehindIfStuck(abort.signal, async () =>
-          callRun(task, payload, await ownServices.open(task.services), attempt, environment),
+          callRun(task, payload, ownServices, attempt, environment),
         ),
       { signal: abort.signal },
     )
@@ -64,7 +65,7 @@ export async function execute(
   }
 }
 
-/** Where the hold itself cannot be placed (Postgres is away), the error counts as any other. */
+/** Where Postgres is away and cannot hold anything, the run comes back; it is not the task that has failed. */
 async function askServices(
   services: RunServices | undefined,
   thrown: unknown,
@@ -73,21 +74,21 @@ async function askServices(
   try {
     return (await services?.readOutcome(thrown)) ?? null
   } catch (error) {
-    logger.error({ err: error }, 'What a service said could not be recorded')
-    return null
+    logger.error({ err: error }, 'What a service said could not be recorded; the run is tried again')
+    return postponed(unrecordedMs, error as Error)
   }
 }
 
 async function callRun(
   task: AnyTask,
   payload: { tenantId: string },
-  clients: Partial<ServiceClients>,
+  services: RunServices,
   info: AttemptInfo,
-  { database, dispatcher, services, logger, whileWaiting }: ExecuteEnvironment,
+  { database, dispatcher, logger, whileWaiting }: ExecuteEnvironment,
 ): Promise<unknown> {
   const { runId, attempt, maxAttempts, signal } = info
   const { tenantId } = payload
-  const timezone = await dispatcher.timezoneOf(tenantId)
+  const [clients, timezone] = [await services.open(task.services), await dispatcher.timezoneOf(tenantId)]
   let ownLogger: Logger | undefined
   const context: TaskContext<ServiceName> = {
     tenantId,

@@ -6,7 +6,7 @@
  * made storable before it is settled, and without the secrets that this process has decrypted.
  */
 import { configure } from 'safe-stable-stringify'
-import { redact } from '../redact.ts'
+import { cleanText } from '../clean-text.ts'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue }
 
@@ -23,6 +23,7 @@ export interface RunError {
 const maxOutputBytes = 256 * 1024
 const maxMessageLength = 4_000
 const maxStackLength = 16_000
+const maxKeyLength = Number.MAX_SAFE_INTEGER
 
 const stringify = configure({
   bigint: false,
@@ -41,7 +42,6 @@ export function storableOutput(output: unknown): JsonValue {
     return { unstorable: true, reason: 'the output could not be turned into JSON' }
   }
   if (text === undefined) return null
-  text = redact(text)
   const bytes = Buffer.byteLength(text)
   if (bytes > maxOutputBytes) return { truncated: true, bytes, start: text.slice(0, 1_000).toWellFormed() }
   return JSON.parse(text) as JsonValue
@@ -79,23 +79,14 @@ function storable(value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString()
   if (typeof value === 'function' || typeof value === 'symbol') return undefined
   if (value instanceof Error) return { ...storableError(value), stack: null }
-  if (isPlain(value) && Object.keys(value).some((key) => !isCleanText(key))) {
-    return Object.fromEntries(Object.entries(value).map(([key, held]) => [cleanText(key, 1_000), held]))
+  if (isPlain(value) && Object.keys(value).some((key) => cleanText(key, maxKeyLength) !== key)) {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, held]) => [cleanText(key, maxKeyLength), held]),
+    )
   }
   return value
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isCleanText(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed()
-}
-
-/** Without secrets, before anything is cut: half a secret would not be known for one. */
-function cleanText(text: string, maxLength: number): string {
-  const clean = redact(text)
-  const cut = clean.length > maxLength ? `${clean.slice(0, maxLength)}…` : clean
-  return isCleanText(cut) ? cut : cut.replaceAll('\0', '\u{FFFD}').toWellFormed()
 }

@@ -13,6 +13,8 @@
  * | the worker lost the run | abandoned: somebody else has it |
  * | anything else | retry by the rule, then failed |
  */
+
+import { cleanText } from '../clean-text.ts'
 import {
   AbortTaskError,
   InvalidPayloadError,
@@ -35,8 +37,11 @@ export type Outcome =
   | { kind: 'failed'; error: RunError }
   | { kind: 'cancelled' }
   | { kind: 'postponed'; delayMs: number; reason: RunError }
-  /** `by` is `tenant`, or the service that is held. `until`: when the hold ends by itself, if it does. */
-  | { kind: 'held'; by: string; until: Date | null; reason: RunError }
+  /**
+   * `by` is `tenant`, or the service that is held. `until`: when the hold ends by itself, if it does. `begun`: the run had
+   * begun its work, so it does not expire any more.
+   */
+  | { kind: 'held'; by: string; until: Date | null; begun: boolean; reason: RunError }
   | { kind: 'abandoned' }
 
 /** No service has this name. */
@@ -108,11 +113,11 @@ function waitOf(delayMs: unknown, rule: RetryRule): number {
 
 /** Whatever the retry rule says; `code` is the provider's own. */
 export function failedNow(thrown: unknown, code: string): Outcome {
-  return { kind: 'failed', error: { ...storableError(thrown), code } }
+  return { kind: 'failed', error: { ...storableError(thrown), code: cleanText(code, 200) } }
 }
 
-export function held(by: string, until: Date | null, reason: Error): Outcome {
-  return { kind: 'held', by, until, reason: withoutStack(reason) }
+export function held(by: string, until: Date | null, reason: Error, begun = false): Outcome {
+  return { kind: 'held', by, until, begun, reason: withoutStack(reason) }
 }
 
 export function postponed(delayMs: number, reason: Error): Outcome {

@@ -11,8 +11,8 @@ import {
   ServiceNotConfiguredError,
 } from '../errors.ts'
 import type { Holds } from '../holds/holds.ts'
-import { redact } from '../redact.ts'
-import type { TenantClients } from '../services/clients.ts'
+import type { HoldRequest } from '../holds/place.ts'
+import type { Lookup, TenantClients } from '../services/clients.ts'
 import type { ServiceFailure } from '../services/failure.ts'
 import { readServiceError, type ServiceClients, type ServiceName } from '../services/registry.ts'
 import { failedNow, held, type Outcome, postponed } from './outcome.ts'
@@ -29,81 +29,97 @@ export class RunServices {
   readonly #tenantId: string
   /** The credentials that the run works with: what a provider says of them says nothing about later ones. */
   readonly #versions = new Map<string, string>()
+  /** Services of which the run has another tenant's client: whose error it is cannot be told. */
+  readonly #foreign = new Set<string>()
+  #begun = false
 
   constructor(access: ServiceAccess, tenantId: string) {
     this.#access = access
     this.#tenantId = tenantId
   }
 
-  /** @throws ServiceHeldError, ServiceNotConfiguredError: the run waits. */
+  /** Clients for its start. @throws ServiceHeldError, ServiceNotConfiguredError: the run waits. */
   async open(names: readonly ServiceName[]): Promise<Partial<ServiceClients>> {
     const opened: Record<string, unknown> = {}
     for (const name of names) {
       await this.#access.holds.gate.pass(this.#tenantId, name)
-      const { client, version, missing } = await this.#access.clients.find(this.#tenantId, name)
-      this.#versions.set(name, version)
+      const { client, missing } = await this.find(this.#tenantId, name)
       if (missing) throw new ServiceNotConfiguredError(this.#tenantId, name, missing)
       opened[name] = client
     }
+    this.#begun = true
     return opened
+  }
+
+  /** What its code asks for on the way, and what `open` asks. */
+  async find(tenantId: string, name: ServiceName): Promise<Lookup> {
+    const found = await this.#access.clients.find(tenantId, name)
+    if (tenantId !== this.#tenantId) this.#foreign.add(name)
+    else if (!this.#versions.has(name)) this.#versions.set(name, found.version)
+    return found
   }
 
   /** Null: the error has nothing to do with a service, or the run's own retry rule is right for it. */
   async readOutcome(thrown: unknown): Promise<Outcome | null> {
-    const own = ownErrorIn(thrown)
-    if (own instanceof ServiceClientClosedError) return postponed(0, own)
-    if (own instanceof ServiceHeldError) return held(own.service, own.until, own)
-    if (own instanceof ServiceNotConfiguredError) {
-      const { code, message } = own
-      return await this.#hold(
-        own.service,
-        { reason: 'not_configured', code, message, endsAfterMs: null },
-        own,
-      )
-    }
-    // The task has decided itself what happens.
-    if (thrown instanceof JobsError) return null
-    const failure = failureIn(thrown)
+    const { own, failure } = lookInto(thrown)
+    if (own) return await this.#readOwn(own)
     return failure && (await this.#readFailure(failure, thrown))
   }
 
+  async #readOwn(own: OwnError): Promise<Outcome | null> {
+    if (own.tenantId !== this.#tenantId) return null
+    if (own instanceof ServiceClientClosedError) return postponed(0, own)
+    if (own instanceof ServiceHeldError) return held(own.service, own.until, own, this.#begun)
+    const { service, code, message } = own
+    return await this.#hold(service, { reason: 'not_configured', code, message, endsAfterMs: null }, own)
+  }
+
   async #readFailure(
-    { service, code, ...failure }: ServiceFailure & { service: ServiceName },
+    { service, ...failure }: ServiceFailure & { service: ServiceName },
     thrown: unknown,
   ): Promise<Outcome | null> {
-    const message = redact(failure.message)
-    switch (failure.kind) {
-      case 'refused': {
-        const error = new CredentialRefusedError(this.#tenantId, service, `${code}: ${message}`)
-        return await this.#hold(service, { reason: 'refused', code, message, endsAfterMs: null }, error)
-      }
-      case 'limited': {
-        const { retryAfterMs } = failure
-        const error = new RateLimitedError(`${service} asks to wait: ${message}`, retryAfterMs)
-        const hold = { reason: 'rate_limited', code, message, endsAfterMs: retryAfterMs } as const
-        return await this.#hold(service, hold, error)
-      }
-      case 'permanent':
-        return failedNow(thrown, code)
-      case 'transient':
-        return null
+    const { kind, code, message } = failure
+    if (kind === 'permanent') return failedNow(thrown, code)
+    if (kind === 'transient' || this.#foreign.has(service)) return null
+    if (kind === 'refused') {
+      const error = new CredentialRefusedError(this.#tenantId, service, `${code}: ${message}`)
+      return await this.#hold(service, { reason: 'refused', code, message, endsAfterMs: null }, error)
     }
+    const { retryAfterMs: endsAfterMs } = failure
+    const error = new RateLimitedError(`${service} asks to wait: ${message}`, endsAfterMs)
+    return await this.#hold(service, { reason: 'rate_limited', code, message, endsAfterMs }, error)
   }
 
   async #hold(
     service: string,
-    hold: Pick<Parameters<Holds['place']>[0], 'reason' | 'code' | 'message' | 'endsAfterMs'>,
+    hold: Pick<HoldRequest, 'reason' | 'code' | 'message' | 'endsAfterMs'>,
     error: Error,
-  ): Promise<Outcome> {
+  ): Promise<Outcome | null> {
+    const credentialVersion = this.#versions.get(service)
+    // A client that the run did not ask the platform for.
+    if (credentialVersion === undefined) return null
     const { clients, holds } = this.#access
     const tenantId = this.#tenantId
-    const credentialVersion =
-      this.#versions.get(service) ?? (await clients.find(tenantId, service as ServiceName)).version
     const until = await holds.place({ tenantId, service, ...hold, credentialVersion })
+    if (until !== undefined) return held(service, until, error, this.#begun)
     // Replaced meanwhile: the run tries again with the new one.
-    if (until !== undefined) return held(service, until, error)
     clients.invalidate(tenantId, service)
     return postponed(0, error)
+  }
+}
+
+/** What is thrown may be a proxy, or have getters, that throw in their turn. Then it is no error of a service. */
+function lookInto(thrown: unknown): {
+  own: OwnError | null
+  failure: ReturnType<typeof readServiceError>
+} {
+  try {
+    const own = ownErrorIn(thrown)
+    // Any other error of the platform is what the task has decided on, whatever caused it.
+    const failure = own || thrown instanceof JobsError ? null : firstOf(thrown, readServiceError)
+    return { own, failure }
+  } catch {
+    return { own: null, failure: null }
   }
 }
 
@@ -123,10 +139,6 @@ function asOwnError(error: unknown): OwnError | null {
     error instanceof ServiceHeldError ||
     error instanceof ServiceNotConfiguredError
   return isOwn ? error : null
-}
-
-function failureIn(thrown: unknown): ReturnType<typeof readServiceError> {
-  return firstOf(thrown, readServiceError)
 }
 
 function firstOf<Found>(thrown: unknown, look: (error: unknown) => Found | null): Found | null {

@@ -126,6 +126,7 @@ export class RunQueue {
         run.startedAt = null
         run.error = outcome.reason
         run.heldBy = outcome.by
+        if (outcome.begun) run.expiresAt = null
         this.#wait(run, outcome.until?.getTime() ?? heldUntil)
         break
     }

@@ -72,7 +72,7 @@ const heldAmong = (tenants: string, services: string) => `
     FOR SHARE
   ),
   held AS (
-    SELECT tenant_id, min(service) AS service, min(message) AS message FROM locked GROUP BY tenant_id
+    SELECT DISTINCT ON (tenant_id) tenant_id, service, message FROM locked ORDER BY tenant_id, service
   )`
 
 /**

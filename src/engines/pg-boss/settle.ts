@@ -65,7 +65,8 @@ const settleSql = `
         WHEN answer.kind = 'held' THEN now() + interval '1 second'
         ELSE j.start_after END,
       started_on = CASE WHEN answer.kind IN ('postponed', 'held', 'expired') THEN NULL ELSE j.started_on END,
-      data = CASE WHEN answer.kind = 'postponed' AND jsonb_typeof(j.data) = 'object' THEN j.data - 'expiresAt' ELSE j.data END,
+      data = CASE WHEN (answer.kind = 'postponed' OR answer.kind = 'held' AND answer.output::jsonb->'begun' = 'true') AND jsonb_typeof(j.data) = 'object'
+        THEN j.data - 'expiresAt' ELSE j.data END,
       deletion_seconds = CASE WHEN answer.kind = 'failed' THEN ${failedRetentionSeconds} ELSE j.deletion_seconds END
     FROM answer
     WHERE j.name = answer.name AND j.id = answer.id
@@ -151,7 +152,7 @@ export function toSettlement(claim: Claim, outcome: Exclude<Outcome, { kind: 'ab
         claim,
         kind: 'held',
         delayMs: 0,
-        output: JSON.stringify({ held: outcome.by, error: outcome.reason }),
+        output: JSON.stringify({ held: outcome.by, begun: outcome.begun, error: outcome.reason }),
         heldBy: outcome.by,
       }
   }
