@@ -2,7 +2,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { failureOf, type ServiceFailure } from './failure.ts'
 import type { Service } from './service.ts'
-import { fetchThrough, readSilence } from './stainless.ts'
+import { fetchThrough, readConnectionError } from './stainless.ts'
 
 export const anthropic: Service<Anthropic> = {
   name: 'anthropic',
@@ -44,7 +44,7 @@ export const anthropic: Service<Anthropic> = {
   readError(error) {
     if (!(error instanceof Anthropic.APIError) || error instanceof Anthropic.APIUserAbortError) return null
     if (error instanceof Anthropic.APIConnectionError)
-      return readSilence(error, 'Anthropic', connectionErrors)
+      return readConnectionError(error, 'Anthropic', connectionErrors)
     return readAnswer(error)
   },
 }

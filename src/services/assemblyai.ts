@@ -1,10 +1,10 @@
 /** AssemblyAI: transcripts. One is submitted with the address of our webhook, which tells when it is done. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { AssemblyAI } from 'assemblyai'
-import { JobsError } from '../errors.ts'
 import { rememberSecret } from '../redact.ts'
 import { failureOf } from './failure.ts'
 import type { Service } from './service.ts'
+import { readSilence } from './silence.ts'
 import type { Wire } from './wire.ts'
 
 /** The SDK's client, and what a transcript is submitted with so that AssemblyAI tells when it is done. */
@@ -118,17 +118,11 @@ async function readRefusal(response: Response): Promise<AssemblyAIError> {
   return new AssemblyAIError(message, { status, code, headers })
 }
 
-/** No answer, or none that can be read. Whoever ended the request is told by their own error. */
 function throwSilence(error: unknown): never {
-  const name = error instanceof Error ? error.name : ''
-  if (error instanceof JobsError || name === 'AbortError') throw error
-  const [code, message] = silences[name] ?? ['connection_error', 'The connection to AssemblyAI failed.']
+  const silence = readSilence(error, 'AssemblyAI')
+  if (!silence) throw error
+  const { code, message } = silence
   throw new AssemblyAIError(message, { status: null, code, headers: null }, { cause: error })
-}
-
-const silences: Readonly<Record<string, [code: string, message: string]>> = {
-  TimeoutError: ['timeout', 'AssemblyAI did not answer in time.'],
-  SyntaxError: ['unreadable_answer', 'AssemblyAI answered with what is no JSON.'],
 }
 
 function parse(text: string): Record<string, unknown> | null {

@@ -2,7 +2,7 @@
 import Mux from '@mux/mux-node'
 import { failureOf, type ServiceFailure } from './failure.ts'
 import type { Service } from './service.ts'
-import { fetchThrough, readSilence } from './stainless.ts'
+import { fetchThrough, readConnectionError } from './stainless.ts'
 
 const baseUrl = 'https://api.mux.com'
 
@@ -64,7 +64,7 @@ export const mux: Service<Mux> = {
 
   readError(error) {
     if (!(error instanceof Mux.APIError) || error instanceof Mux.APIUserAbortError) return null
-    if (error instanceof Mux.APIConnectionError) return readSilence(error, 'Mux', connectionErrors)
+    if (error instanceof Mux.APIConnectionError) return readConnectionError(error, 'Mux', connectionErrors)
     return readAnswer(error)
   },
 

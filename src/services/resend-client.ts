@@ -1,6 +1,6 @@
 /** Resend's own client, on the wire and with errors that are thrown. */
 import { type ErrorResponse, Resend, type Response as ResendResponse } from 'resend'
-import { JobsError } from '../errors.ts'
+import { readSilence } from './silence.ts'
 import type { Wire } from './wire.ts'
 
 export interface ResendClientOptions {
@@ -79,17 +79,10 @@ async function readRefusal(response: Response): Promise<ResendError> {
   return new ResendError(text, { status, code: typeof name === 'string' ? name : null, headers })
 }
 
-/** No answer, or none that can be read. Whoever ended the request is told by their own error. */
 function explain(error: unknown): unknown {
-  const name = error instanceof Error ? error.name : ''
-  if (error instanceof ResendError || error instanceof JobsError || name === 'AbortError') return error
-  const [code, message] = silences[name] ?? ['connection_error', 'The connection to Resend failed.']
-  return new ResendError(message, { status: null, code }, { cause: error })
-}
-
-const silences: Readonly<Record<string, [code: string, message: string]>> = {
-  TimeoutError: ['timeout', 'Resend did not answer in time.'],
-  SyntaxError: ['unreadable_answer', 'Resend answered with what is no JSON.'],
+  const silence = error instanceof ResendError ? null : readSilence(error, 'Resend')
+  if (!silence) return error
+  return new ResendError(silence.message, { status: null, code: silence.code }, { cause: error })
 }
 
 function parse(text: string): unknown {

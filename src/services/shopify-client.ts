@@ -1,6 +1,6 @@
 /** Shopify's own client, on the wire and with errors that are thrown. */
 import { type AdminApiClient, createAdminApiClient } from '@shopify/admin-api-client'
-import { JobsError } from '../errors.ts'
+import { readSilence, type Silence, unreadableAnswer } from './silence.ts'
 import type { Wire } from './wire.ts'
 
 /** Shopify keeps a version for a year; after that, it answers as the oldest that it still keeps. */
@@ -120,7 +120,7 @@ async function readRefusal(response: Response, answered: Refusal): Promise<Shopi
     const throttledMs = code === 'THROTTLED' ? readThrottle(extensions) : null
     return new ShopifyError(graphQLErrors.join('; '), { status, code, graphQLErrors, headers, throttledMs })
   }
-  if (response.ok) return new ShopifyError(unreadable[1], { status: null, code: unreadable[0] })
+  if (response.ok) return noAnswer(unreadableAnswer('Shopify', form))
   const message = typeof errors === 'string' ? errors : `Shopify answered ${status}.`
   return new ShopifyError(message, { status, code: null, headers })
 }
@@ -141,17 +141,13 @@ function parse(text: string): Refusal | null {
   }
 }
 
-const unreadable = ['unreadable_answer', 'Shopify answered with what is no GraphQL answer.'] as const
+const form = 'GraphQL answer'
 
-/** No answer, or none that can be read. Whoever ended the request is told by their own error. */
 function explain(error: unknown, signal: AbortSignal | null | undefined): unknown {
-  const name = error instanceof Error ? error.name : ''
-  if (signal?.aborted || error instanceof JobsError || name === 'AbortError') return error
-  const [code, message] = silences[name] ?? ['connection_error', 'The connection to Shopify failed.']
-  return new ShopifyError(message, { status: null, code }, { cause: error })
+  const silence = signal?.aborted ? null : readSilence(error, 'Shopify', form)
+  return silence ? noAnswer(silence, { cause: error }) : error
 }
 
-const silences: Readonly<Record<string, readonly [code: string, message: string]>> = {
-  TimeoutError: ['timeout', 'Shopify did not answer in time.'],
-  SyntaxError: unreadable,
+function noAnswer({ code, message }: Silence, options?: ErrorOptions): ShopifyError {
+  return new ShopifyError(message, { status: null, code }, options)
 }

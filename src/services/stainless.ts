@@ -2,8 +2,7 @@
  * What SDKs that Stainless generates (Mux's, Anthropic's) have in common: how they take a `fetch`, and how they wrap
  * what it throws.
  */
-import { JobsError } from '../errors.ts'
-import type { ServiceFailure } from './failure.ts'
+import { readSilence, type Silence, timeout } from './silence.ts'
 import type { Wire } from './wire.ts'
 
 /** The SDK's error for a connection that failed; its timeout is a class of its own below it. */
@@ -35,21 +34,13 @@ export function fetchThrough(wire: Wire, { failed }: ConnectionErrors): typeof f
   }
 }
 
-/** No answer, or none that can be read; null when it was the platform or the task that ended the request. */
-export function readSilence(
+/** By what is below the layers, the SDK's own timeout included. */
+export function readConnectionError(
   error: Error,
   title: string,
   { failed, timedOut }: ConnectionErrors,
-): ServiceFailure | null {
+): Silence | null {
   let cause: unknown = error
   while (cause instanceof failed && cause.cause) cause = cause.cause
-  if (cause instanceof JobsError) return null
-  const { name } = cause as Error
-  if (name === 'AbortError') return null
-  const silence = (code: string, message: string) => ({ kind: 'transient', code, message }) as const
-  if (name === 'TimeoutError' || cause instanceof timedOut) {
-    return silence('timeout', `${title} did not answer in time.`)
-  }
-  if (name === 'SyntaxError') return silence('unreadable_answer', `${title} answered with what is no JSON.`)
-  return silence('connection_error', `The connection to ${title} failed.`)
+  return cause instanceof timedOut ? timeout(title) : readSilence(cause, title)
 }

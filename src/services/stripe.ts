@@ -1,8 +1,8 @@
 /** Stripe: transfers to the accounts of creators, top-ups of the tenant's balance. */
 import Stripe from 'stripe'
-import { JobsError } from '../errors.ts'
 import { failureOf, type ServiceFailure } from './failure.ts'
 import type { Service } from './service.ts'
+import { readSilence, type Silence, timeout, unreadableAnswer } from './silence.ts'
 import type { Wire } from './wire.ts'
 
 /** How old a delivery may be. Stripe signs each attempt anew, so a late one is not refused. */
@@ -47,11 +47,11 @@ export const stripe: Service<Stripe> = {
 
   readError(error) {
     if (!(error instanceof Stripe.errors.StripeError)) return null
-    if (error instanceof Stripe.errors.StripeConnectionError) return readSilence(error)
+    if (error instanceof Stripe.errors.StripeConnectionError) return readConnectionError(error)
     if (error.statusCode !== undefined) return readAnswer(error, error.statusCode)
     // The one error without a status that is about an answer; the others never left the process.
     if (!(error instanceof Stripe.errors.StripeAPIError)) return null
-    return { kind: 'transient', code: 'unreadable_answer', message: 'Stripe answered with what is no JSON.' }
+    return unreadableAnswer('Stripe')
   },
 
   webhook: {
@@ -96,20 +96,15 @@ function hasError(text: string): boolean {
 }
 
 /**
- * No answer; null when it was not the network that ended the request. The SDK keeps what did as `detail`, and behind
- * one more error of its own when it came while the answer was read.
+ * The SDK keeps what ended the request as `detail`, and behind one more error of its own when it came while the answer
+ * was read. Its own timeout is one of a code.
  */
-function readSilence({
+function readConnectionError({
   detail,
-}: InstanceType<typeof Stripe.errors.StripeConnectionError>): ServiceFailure | null {
+}: InstanceType<typeof Stripe.errors.StripeConnectionError>): Silence | null {
   const cause: unknown = detail instanceof Error && 'exception' in detail ? detail.exception : detail
-  if (cause instanceof JobsError) return null
-  const { name, code } = cause as { name?: string; code?: unknown }
-  if (name === 'AbortError') return null
-  if (name === 'TimeoutError' || code === 'ETIMEDOUT') {
-    return { kind: 'transient', code: 'timeout', message: 'Stripe did not answer in time.' }
-  }
-  return { kind: 'transient', code: 'connection_error', message: 'The connection to Stripe failed.' }
+  const { code } = cause as { code?: unknown }
+  return code === 'ETIMEDOUT' ? timeout('Stripe') : readSilence(cause, 'Stripe')
 }
 
 /** The status that says what is meant, for codes that come with one that others share. */

@@ -5,8 +5,8 @@
  * currency's smallest unit: there are 100 in a dollar, one in a yen.
  */
 import { z } from 'zod'
-import { JobsError } from '../errors.ts'
 import { currencyDigits } from './currency.ts'
+import { readSilence } from './silence.ts'
 
 export interface WiseClientOptions {
   apiToken: string
@@ -326,14 +326,9 @@ async function readRefusal(response: Response): Promise<WiseError> {
   return new WiseError(text, { status, code: code ?? null, headers })
 }
 
-/** No answer, or none that can be read. Whoever ended the request is told by their own error. */
 function throwSilence(error: unknown): never {
-  const name = error instanceof Error ? error.name : ''
-  if (error instanceof JobsError || name === 'AbortError') throw error
-  if (name === 'TimeoutError') throw noAnswer('timeout', 'Wise did not answer in time.', error)
-  if (name === 'SyntaxError')
-    throw noAnswer('unreadable_answer', 'Wise answered with what is no JSON.', error)
-  throw noAnswer('connection_error', 'The connection to Wise failed.', error)
+  const silence = readSilence(error, 'Wise')
+  throw silence ? noAnswer(silence.code, silence.message, error) : error
 }
 
 function noAnswer(code: string, message: string, cause?: unknown): WiseError {
