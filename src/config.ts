@@ -175,7 +175,7 @@ function sayings(issue: z.core.$ZodIssue): string {
   return issue.errors.at(-1)?.[0]?.message ?? issue.message
 }
 
-/** A URL of Postgres has a password in it: whoever prints or logs the configuration must not show it. */
+/** A URL of Postgres or of a proxy has a password in it: whoever prints or logs the configuration must not show it. */
 function hidePasswords(config: Config): Config {
   const hide = (url: string | null) =>
     url?.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:[secret]@').replace(/(password=)[^&]*/, '$1[secret]') ?? null
@@ -183,6 +183,12 @@ function hidePasswords(config: Config): Config {
     ...config,
     databaseUrl: hide(config.databaseUrl),
     directUrl: hide(config.directUrl),
+    services: Object.fromEntries(
+      Object.entries(config.services).map(([name, { baseUrl, ...rest }]) => [
+        name,
+        baseUrl === undefined ? rest : { baseUrl: hide(baseUrl), ...rest },
+      ]),
+    ),
   })
   return Object.defineProperties(config, {
     toJSON: { value: visible },

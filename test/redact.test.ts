@@ -97,10 +97,12 @@ test('a dump of the configuration shows no password and no key', () => {
     databaseUrl: 'postgres://jobs:hunter2@db/app?password=hunter3&x=1',
     directUrl: 'postgres://jobs:hunter4@db/app',
     encryptionKeys: Buffer.alloc(32, 'k').toString('base64'),
+    services: { stripe: { baseUrl: 'http://proxy:hunter5@host:1', timeoutMs: 10 }, wise: { timeoutMs: 10 } },
   })
   for (const text of [JSON.stringify(config), inspect(config, { depth: 9 }), inspect({ config })]) {
     expect(text).not.toMatch(/hunter\d|kkkk|a2tra/)
     expect(text).toContain('postgres://jobs:[secret]@db/app')
+    expect(text).toContain('http://proxy:[secret]@host:1')
   }
   expect(config.databaseUrl).toContain('hunter2')
 })

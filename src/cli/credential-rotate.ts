@@ -3,7 +3,10 @@
  * rotation that was cut off is resumed by the next.
  */
 import { Command } from 'commander'
+import type { KeyRings } from '../credentials/key-rings.ts'
 import { type Rotation, rotateCredentials } from '../credentials/rotate.ts'
+import type { Database } from '../db/database.ts'
+import { UnknownTenantError } from '../errors.ts'
 import { plural } from './print.ts'
 import { startProgress } from './progress.ts'
 import { withPlatform } from './session.ts'
@@ -25,7 +28,7 @@ export const credentialRotate = new Command('credential:rotate')
       let [rotated, failed] = [0, 0]
       try {
         for (const { slug } of tenants) {
-          const rotation = await rotateCredentials({ database, keys: platform.keys }, slug)
+          const rotation = await rotateTenant(database, platform.keys, slug)
           rotated += rotation.rotated
           failed += rotation.failed.length
           progress.step(resultLine(rotation))
@@ -37,6 +40,16 @@ export const credentialRotate = new Command('credential:rotate')
       if (failed > 0) process.exitCode = 1
     })
   })
+
+/** What is wrong with one tenant must not keep the others on the old key. */
+async function rotateTenant(database: Database, keys: KeyRings, tenantId: string): Promise<Rotation> {
+  try {
+    return await rotateCredentials({ database, keys }, tenantId)
+  } catch (error) {
+    if (!(error instanceof UnknownTenantError)) throw error
+    return { tenantId, rotated: 0, current: 0, failed: [{ service: '', key: '', error }] }
+  }
+}
 
 function resultLine({ tenantId, rotated, current, failed }: Rotation): string {
   const problems = failed.map(({ error }) => `\n  ${error.message}`).join('')

@@ -6,10 +6,11 @@
  * that hears nothing finds out that it is over.
  */
 import { ServiceHeldError } from '../errors.ts'
+import type { ActiveHold } from './read.ts'
 
 export interface GateOptions {
   /** The hold that stands now, or null. */
-  read(tenantId: string, service: string): Promise<{ until: Date | null } | null>
+  read(tenantId: string, service: string): Promise<ActiveHold | null>
   /** Milliseconds since 1970. */
   now(): number
 }
@@ -35,15 +36,18 @@ export class HoldGate {
     if (closed) return this.#passHold(tenantId, service, closed)
   }
 
-  /** This process has placed a hold. */
-  close(tenantId: string, service: string, until: Date | null): void {
-    this.#closed.set(keyOf(tenantId, service), { until, readAt: this.#options.now() })
+  /** Held for so many milliseconds from now (null: for no certain time). Answers when that is, by this process's clock. */
+  close(tenantId: string, service: string, endsInMs: number | null): Date | null {
+    const now = this.#options.now()
+    const until = endsInMs === null ? null : new Date(now + endsInMs)
+    this.#closed.set(keyOf(tenantId, service), { until, readAt: now })
+    return until
   }
 
   /** Somebody says that the hold has changed. Answers whether the service is held. */
   async refresh(tenantId: string, service: string): Promise<boolean> {
     const hold = await this.#options.read(tenantId, service)
-    if (hold) this.close(tenantId, service, hold.until)
+    if (hold) this.close(tenantId, service, hold.endsInMs)
     else this.#closed.delete(keyOf(tenantId, service))
     return hold !== null
   }

@@ -10,7 +10,7 @@ export interface Hold {
   code: string
   message: string
   placedAt: Date
-  /** When it ends by itself; null: when the credential is replaced or verified. */
+  /** When it ends by itself, by the database's clock; null: when the credential is replaced or verified. */
   until: Date | null
   /** It is over, and its runs are being let go in portions. */
   lifted: boolean
@@ -18,6 +18,9 @@ export interface Hold {
 
 /** Which rows of platform_holds hold anything now. */
 export const isActive = '(lifted_at IS NULL AND (until IS NULL OR until > now()))'
+
+/** How long a hold still lasts, in milliseconds; null where it does not end by itself. */
+export const endsInMs = '(extract(epoch FROM until - now()) * 1000)::float8'
 
 export const holdColumns = `
   tenant_id AS "tenantId", service, reason, code, message, placed_at AS "placedAt", until,

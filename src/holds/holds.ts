@@ -43,20 +43,13 @@ export class Holds {
   async #place(request: HoldRequest): Promise<Date | null | undefined> {
     const { tenantId, service, endsAfterMs } = request
     // What a provider asks to wait holds at once, and should Postgres be away.
-    if (endsAfterMs !== null) this.gate.close(tenantId, service, this.#in(endsAfterMs))
+    if (endsAfterMs !== null) this.gate.close(tenantId, service, endsAfterMs)
     const endsInMs = await placeHold(this.#options.database, request)
     if (endsInMs === undefined) {
       await this.gate.refresh(tenantId, service)
       return undefined
     }
-    // By our own clock, which is the one that the gate goes by.
-    const until = endsInMs === null ? null : this.#in(endsInMs)
-    this.gate.close(tenantId, service, until)
-    return until
-  }
-
-  #in(ms: number): Date {
-    return new Date(this.#options.now() + ms)
+    return this.gate.close(tenantId, service, endsInMs)
   }
 
   /** All, or those of one tenant. */

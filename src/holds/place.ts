@@ -9,7 +9,7 @@ import {
 } from '../credentials/rows.ts'
 import type { Database } from '../db/database.ts'
 import { platformTransaction } from '../db/platform-transaction.ts'
-import { type HoldReason, holdChannel } from './hold.ts'
+import { endsInMs, type HoldReason, holdChannel } from './hold.ts'
 
 export interface HoldRequest {
   tenantId: string
@@ -45,7 +45,7 @@ const placeSql = `
           AND (standing.until IS NULL OR (standing.until > now() AND standing.until >= excluded.until)) AS stays
       ) AS verdict
     )
-  RETURNING until, (extract(epoch FROM until - now()) * 1000)::float8 AS "endsInMs"`
+  RETURNING ${endsInMs} AS "endsInMs"`
 
 /** What providers say may be as long as they like, and every run that waits repeats it. */
 const longest = { code: 100, message: 500 }

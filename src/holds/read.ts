@@ -1,15 +1,21 @@
 /** Looking at holds. */
 import type { Database } from '../db/database.ts'
-import { type Hold, holdColumns, isActive } from './hold.ts'
+import { endsInMs, type Hold, holdColumns, isActive } from './hold.ts'
+
+export interface ActiveHold {
+  /** Milliseconds until it ends by itself: clocks differ, how long it takes does not. Null: it does not. */
+  endsInMs: number | null
+}
 
 /** The hold that stands now, if any. Index: the primary key. */
 export async function readActiveHold(
   database: Database,
   tenantId: string,
   service: string,
-): Promise<Hold | null> {
-  const { rows } = await database.query<Hold>(
-    `SELECT ${holdColumns} FROM public.platform_holds WHERE tenant_id = $1 AND service = $2 AND ${isActive}`,
+): Promise<ActiveHold | null> {
+  const { rows } = await database.query<ActiveHold>(
+    `SELECT ${endsInMs} AS "endsInMs" FROM public.platform_holds
+     WHERE tenant_id = $1 AND service = $2 AND ${isActive}`,
     [tenantId, service],
   )
   return rows[0] ?? null

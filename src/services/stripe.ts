@@ -29,14 +29,14 @@ export const stripe: Service<Stripe> = {
   },
 
   connect({ credentials, baseUrl, timeoutMs, wire }) {
-    const { protocol, hostname, port } = new URL(baseUrl)
+    const { protocol, hostname, port, pathname } = new URL(baseUrl)
     return new Stripe(credentials.secret_key ?? '', {
       protocol: protocol === 'http:' ? 'http' : 'https',
       host: hostname,
       ...(port && { port }),
       timeout: timeoutMs,
       maxNetworkRetries: 0,
-      httpClient: Stripe.createFetchHttpClient(fetchThrough(wire)),
+      httpClient: Stripe.createFetchHttpClient(fetchThrough(wire, pathname)),
       telemetry: false,
     })
   },
@@ -74,11 +74,14 @@ export const stripe: Service<Stripe> = {
 
 /**
  * The SDK goes by the body alone: JSON without an `error` is a success to it whatever the status, and a refusal without
- * JSON has no status any more. Stripe's own answers are well formed; those of a proxy in between need not be.
+ * JSON has no status any more. Stripe's own answers are well formed; those of a proxy in between need not be. And
+ * it knows hosts, not the path below which a proxy may serve Stripe.
  */
-function fetchThrough(wire: Wire): typeof fetch {
+function fetchThrough(wire: Wire, basePath: string): typeof fetch {
   return async (input, init) => {
-    const response = await wire.fetch(input, init)
+    const url = new URL(String(input))
+    url.pathname = basePath.replace(/\/$/, '') + url.pathname
+    const response = await wire.fetch(url, init)
     if (response.status < 400) return response
     const { status, headers } = response
     const text = await response.text()

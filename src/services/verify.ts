@@ -34,7 +34,7 @@ export interface CredentialCheck {
 
 /**
  * Valid: the credentials count as good, and what was held because of them goes on. Refused: they count as invalid, and
- * runs that need the service are held.
+ * runs that need the service are held; so are they for as long as the provider asks to wait.
  *
  * @throws InvalidTenantSlugError, UnknownServiceError, ServiceNotConfiguredError, CredentialError, UnknownTenantError.
  */
@@ -86,11 +86,13 @@ async function recordFailure(
   const code = cleanText(failure.code, 100)
   const message = cleanText(failure.message, 500)
   const error = { code, message }
+  const place = (reason: 'refused' | 'rate_limited', endsAfterMs: number | null) =>
+    holds.place({ tenantId, service, reason, code, message, endsAfterMs, credentialVersion: version })
   if (kind === 'refused') {
-    const hold = { reason: 'refused', code, message, endsAfterMs: null } as const
-    await holds.place({ tenantId, service, ...hold, credentialVersion: version })
+    await place('refused', null)
     return { tenantId, service, result: 'refused', error }
   }
+  if (kind === 'limited') await place('rate_limited', failure.retryAfterMs)
   await whileUnchanged(database, tenantId, service, version, async (client) => {
     await client.query(`UPDATE ${credentialTable(tenantId)} SET last_error = $2 WHERE service_name = $1`, [
       service,

@@ -6,6 +6,7 @@ import type { Database } from '../db/database.ts'
 import { readyChannel } from '../engines/pg-boss/boss.ts'
 import { heldUntil } from '../engines/pg-boss/job.ts'
 import { holdChannel, isActive } from '../holds/hold.ts'
+import type { Holds } from '../holds/holds.ts'
 import type { EngineControl } from './engine-control.ts'
 
 /** A held run waits for no time, but its expiry does come nearer. */
@@ -40,10 +41,12 @@ const unfinishedSql = `
   )
   GROUP BY name`
 
-export function pgBossControl(database: Database): EngineControl {
+export function pgBossControl(database: Database, holds: Holds): EngineControl {
   return {
     async advance(ms) {
       await database.query(advanceSql, [ms])
+      // Not left to the notification, which may come after what the test does next.
+      for (const { tenantId, service } of await holds.list()) await holds.changed(tenantId, service)
     },
 
     async unfinished() {

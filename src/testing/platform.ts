@@ -46,7 +46,7 @@ export async function createTestPlatform(options: TestPlatformOptions = {}): Pro
     const control =
       engine === 'inline'
         ? inlineControl(started.engine, clock)
-        : (await import('./pg-boss.ts')).pgBossControl(started.database)
+        : (await import('./pg-boss.ts')).pgBossControl(started.database, started.holds)
     return new TestPlatform(platform, started.engine, control, database)
   } catch (error) {
     await platform.close()

@@ -8,7 +8,11 @@ import { heldBy, heldUntil, jobTable } from './job.ts'
 
 const firstPortion = 10
 const largestPortion = 500
+/** Between the first portions, for a slow provider to say no; and between the later ones. */
+const firstPauseMs = 1_000
 const pauseMs = 200
+/** So many runs that went through are a sign that it says yes. */
+const enough = 40
 const holdsAtOnce = 50
 
 /** Waits for nobody: a claim locks several holds, too, and the two would wait for each other. Index: platform_holds_until. */
@@ -57,7 +61,8 @@ const releaseSql = `
   going AS (
     UPDATE public.platform_holds hold SET
       released = hold.released + progress.runs,
-      next_portion_at = now() + interval '${pauseMs} milliseconds'
+      next_portion_at = now() + interval '1 millisecond' *
+        CASE WHEN hold.released + progress.runs < ${enough} THEN ${firstPauseMs} ELSE ${pauseMs} END
     FROM progress
     WHERE hold.tenant_id = progress.tenant_id AND hold.service = progress.service AND progress.runs > 0
   ),
