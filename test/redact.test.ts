@@ -99,7 +99,7 @@ test('a dump of the configuration shows no password and no key', () => {
     encryptionKeys: Buffer.alloc(32, 'k').toString('base64'),
     services: { stripe: { baseUrl: 'http://proxy:hunter5@host:1', timeoutMs: 10 }, wise: { timeoutMs: 10 } },
   })
-  for (const text of [JSON.stringify(config), inspect(config, { depth: 9 }), inspect({ config })]) {
+  for (const text of [JSON.stringify(config), inspect(config, { depth: 9 }), inspect({ config }, { depth: 9 })]) {
     expect(text).not.toMatch(/hunter\d|kkkk|a2tra/)
     expect(text).toContain('postgres://jobs:[secret]@db/app')
     expect(text).toContain('http://proxy:[secret]@host:1')
