@@ -5,7 +5,7 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
 import { redacted, redactJson } from './redact.ts'
 
-/** Under these names nothing is written, at the top of a line and in its objects. */
+/** Under these names nothing is written, at the top of a line and two levels below. */
 const secretFields = [
   ...[
     'password',
@@ -36,7 +36,7 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
     base: null,
     serializers: { err: errorFields },
     redact: {
-      paths: secretFields.flatMap((name) => [name, `*.${name}`]),
+      paths: secretFields.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
       censor: redacted,
     },
     hooks: { streamWrite: redactJson },

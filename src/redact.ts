@@ -8,8 +8,8 @@ import { LRUCache } from 'lru-cache'
 
 export const redacted = '[redacted]'
 
-/** Shorter ones are no secrets worth the name, and would be found in ordinary words. */
-const shortest = 8
+/** No provider has shorter ones; and a tenant that chose one must not find it in what others write. */
+const shortest = 16
 /** How much of a secret's end it is looked up by. Its start will not do: they all begin with sk_live_. */
 const endLength = 6
 /** More than there are clients (services/clients.ts), for values live on in runs after their client has gone. */

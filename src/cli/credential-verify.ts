@@ -42,12 +42,18 @@ async function verifyTenants(jobs: Jobs, only: string | undefined): Promise<Cred
   if (only !== undefined && !slugs.includes(only)) throw new UnknownTenantError(only)
   const checks: CredentialCheck[] = []
   for (const slug of only === undefined ? slugs : [only]) {
-    const stored = await jobs.listCredentials(slug)
-    for (const service of new Set(stored.map((credential) => credential.service))) {
-      checks.push(await verifyOne(jobs, slug, service as ServiceName))
-    }
+    for (const service of await servicesOf(jobs, slug)) checks.push(await verifyOne(jobs, slug, service))
   }
   return checks
+}
+
+/** Of a tenant whose tables are not there (it is being made, or deleted), none. */
+async function servicesOf(jobs: Jobs, tenantId: string): Promise<ServiceName[]> {
+  const stored = await jobs.listCredentials(tenantId).catch((error) => {
+    if (error instanceof UnknownTenantError) return []
+    throw error
+  })
+  return [...new Set(stored.map(({ service }) => service as ServiceName))]
 }
 
 /** What one tenant lacks must not keep the others from being looked at. */

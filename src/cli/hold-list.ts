@@ -1,5 +1,6 @@
 /** `cgk hold:list`: which services are held for which tenants, why, until when, and how many runs wait. */
 import { Command } from 'commander'
+import { UnknownTenantError } from '../errors.ts'
 import type { Hold } from '../holds/hold.ts'
 import { printJson, timeText } from './print.ts'
 import { withQueue } from './session.ts'
@@ -16,7 +17,9 @@ export const holdList = new Command('hold:list')
   .option('--json', 'print JSON')
   .action(async ({ tenant, json }: { tenant?: string; json?: true }) => {
     await withQueue(async (_, platform) => {
-      const { holds, engine } = await platform.ready()
+      const { holds, engine, directory } = await platform.ready()
+      // A slip of the pen must not read as "nothing is held".
+      if (tenant !== undefined && !(await directory.find(tenant))) throw new UnknownTenantError(tenant)
       const listed: HoldWithRuns[] = await Promise.all(
         (await holds.list(tenant)).map(async (hold) => ({
           ...hold,

@@ -18,6 +18,8 @@ export interface GateOptions {
 interface Closed {
   until: Date | null
   readAt: number
+  /** The table says so, too. What a provider has just asked for is heeded before it does, and should Postgres be away. */
+  recorded: boolean
 }
 
 const trustedForMs = 1_000
@@ -37,10 +39,10 @@ export class HoldGate {
   }
 
   /** Held for so many milliseconds from now (null: for no certain time). Answers when that is, by this process's clock. */
-  close(tenantId: string, service: string, endsInMs: number | null): Date | null {
+  close(tenantId: string, service: string, endsInMs: number | null, recorded = true): Date | null {
     const now = this.#options.now()
     const until = endsInMs === null ? null : new Date(now + endsInMs)
-    this.#closed.set(keyOf(tenantId, service), { until, readAt: now })
+    this.#closed.set(keyOf(tenantId, service), { until, readAt: now, recorded })
     return until
   }
 
@@ -48,17 +50,21 @@ export class HoldGate {
   async refresh(tenantId: string, service: string): Promise<boolean> {
     const hold = await this.#options.read(tenantId, service)
     if (hold) this.close(tenantId, service, hold.endsInMs)
-    else this.#closed.delete(keyOf(tenantId, service))
+    else if (this.#closed.get(keyOf(tenantId, service))?.recorded) this.open(tenantId, service)
     return hold !== null
   }
 
-  async #passHold(tenantId: string, service: string, { until, readAt }: Closed): Promise<void> {
+  open(tenantId: string, service: string): void {
+    this.#closed.delete(keyOf(tenantId, service))
+  }
+
+  async #passHold(tenantId: string, service: string, { until, readAt, recorded }: Closed): Promise<void> {
     const now = this.#options.now()
     if (until && until.getTime() <= now) {
       this.#closed.delete(keyOf(tenantId, service))
       return
     }
-    if (now - readAt > trustedForMs && !(await this.refresh(tenantId, service))) return
+    if (recorded && now - readAt > trustedForMs && !(await this.refresh(tenantId, service))) return
     throw new ServiceHeldError(tenantId, service, until)
   }
 }

@@ -43,9 +43,10 @@ export class Holds {
   async #place(request: HoldRequest): Promise<Date | null | undefined> {
     const { tenantId, service, endsAfterMs } = request
     // What a provider asks to wait holds at once, and should Postgres be away.
-    if (endsAfterMs !== null) this.gate.close(tenantId, service, endsAfterMs)
+    if (endsAfterMs !== null) this.gate.close(tenantId, service, endsAfterMs, false)
     const endsInMs = await placeHold(this.#options.database, request)
     if (endsInMs === undefined) {
+      this.gate.open(tenantId, service)
       await this.gate.refresh(tenantId, service)
       return undefined
     }

@@ -1,5 +1,6 @@
 /** Mux: video. An asset is made from a URL, and a webhook tells when it is ready. */
 import Mux from '@mux/mux-node'
+import { rememberSecret } from '../redact.ts'
 import { failureOf, type ServiceFailure } from './failure.ts'
 import type { Service } from './service.ts'
 import { fetchThrough, readConnectionError } from './stainless.ts'
@@ -43,6 +44,8 @@ export const mux: Service<Mux> = {
   },
 
   connect({ credentials, baseUrl, timeoutMs, wire }) {
+    // As it travels.
+    rememberSecret(Buffer.from(`${credentials.token_id}:${credentials.token_secret}`).toString('base64'))
     const client = new Mux({
       ...nothing,
       tokenId: credentials.token_id ?? null,

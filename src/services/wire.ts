@@ -27,8 +27,8 @@ export class Wire {
   /** For SDKs that insist on the global `fetch`: calls `send` with the signal that the request has to heed. */
   async send<T>(init: RequestInit, send: (init: RequestInit) => Promise<T>): Promise<T> {
     const { service, tenantId, timeoutMs, pass } = this.#options
-    if (this.#closed) throw new ServiceClientClosedError(tenantId, service)
     await pass?.()
+    if (this.#closed) throw new ServiceClientClosedError(tenantId, service)
     const signals = [init.signal, currentScope()?.signal, AbortSignal.timeout(timeoutMs)]
     const signal = AbortSignal.any(signals.filter((one) => one != null))
     signal.throwIfAborted()

@@ -3,7 +3,9 @@
  * for all other runs of its tenant.
  */
 import {
+  CredentialError,
   CredentialRefusedError,
+  EncryptionKeyMissingError,
   JobsError,
   RateLimitedError,
   ServiceClientClosedError,
@@ -67,6 +69,10 @@ export class RunServices {
   }
 
   async #readOwn(own: OwnError): Promise<Outcome | null> {
+    // A worker that lacks a key, or has the wrong one, must not use up the runs that others could do.
+    if (own instanceof CredentialError || own instanceof EncryptionKeyMissingError) {
+      return postponed(unreadableWaitMs, own)
+    }
     if (own.tenantId !== this.#tenantId) return null
     if (own instanceof ServiceClientClosedError) return postponed(0, own)
     if (own instanceof ServiceHeldError) return held(own.service, own.until, own, this.#begun)
@@ -123,10 +129,17 @@ function lookInto(thrown: unknown): {
   }
 }
 
+const unreadableWaitMs = 30_000
+
 /** How deep an SDK or a task may have wrapped what was thrown. */
 const deepest = 5
 
-type OwnError = ServiceClientClosedError | ServiceHeldError | ServiceNotConfiguredError
+type OwnError =
+  | ServiceClientClosedError
+  | ServiceHeldError
+  | ServiceNotConfiguredError
+  | CredentialError
+  | EncryptionKeyMissingError
 
 /** An error of the wire comes out of an SDK as the cause of one of its own. */
 function ownErrorIn(thrown: unknown): OwnError | null {
@@ -137,7 +150,9 @@ function asOwnError(error: unknown): OwnError | null {
   const isOwn =
     error instanceof ServiceClientClosedError ||
     error instanceof ServiceHeldError ||
-    error instanceof ServiceNotConfiguredError
+    error instanceof ServiceNotConfiguredError ||
+    error instanceof CredentialError ||
+    error instanceof EncryptionKeyMissingError
   return isOwn ? error : null
 }
 

@@ -67,11 +67,19 @@ export const recordDelivery = defineTask({
   },
 })
 
+/** Resend's documentation has tags as a list, its SDK as an object. */
+const tag = z.object({ name: z.string(), value: z.unknown() })
+const byName = (tags: z.output<typeof tag>[]) =>
+  Object.fromEntries(tags.map(({ name, value }) => [name, value]))
+
 const said = z.object({
   type: z.enum(events),
   data: z.object({
     email_id: z.string().min(1),
-    tags: z.record(z.string(), z.unknown()).catch({}).default({}),
+    tags: z
+      .union([z.array(tag).transform(byName), z.record(z.string(), z.unknown())])
+      .catch({})
+      .default({}),
     bounce: z.object({ message: z.string(), type: z.string() }).partial().optional().catch(undefined),
     failed: z.object({ reason: z.string() }).partial().optional().catch(undefined),
     suppressed: z.object({ message: z.string() }).partial().optional().catch(undefined),

@@ -5,7 +5,7 @@
  */
 import { sql } from '@cgk-platform/jobs'
 import { numericId } from '../shopify/ids.ts'
-import { toCents } from '../shopify/money.ts'
+import { toCents, toCentsAtMost } from '../shopify/money.ts'
 import type { LineItem, ShopifyCustomer, ShopifyOrder } from './fetch-order.ts'
 import { readOrderStatus } from './order-status.ts'
 
@@ -108,7 +108,7 @@ function asCustomerRow(customer: ShopifyCustomer) {
     firstName: customer.firstName,
     lastName: customer.lastName,
     ordersCount: Number(customer.numberOfOrders),
-    totalSpentCents: toCents(customer.amountSpent),
+    totalSpentCents: toCentsAtMost(customer.amountSpent),
     currency: customer.amountSpent.currencyCode,
     tags: customer.tags,
     updatedAt: customer.updatedAt,

@@ -51,6 +51,8 @@ export const checkPendingPayouts = defineTask({
       },
     },
   ],
+  // What triggers it comes once: it is tried for most of a day.
+  retry: { maxAttempts: 12, minDelay: '10s', maxDelay: '2h', factor: 3 },
   concurrency: { perTenant: 1 },
 
   async run({ method, limit, stripeTransferId = null }, { tenantId, sql, logger, signal }) {

@@ -94,7 +94,15 @@ interface CreatorRow {
   wise_recipient_id: string | null
 }
 
+/** Stripe counts these in hundredths, though they have none. */
+const countedOtherwise = ['ISK', 'UGX']
+
 function refuseUnpayable(payoutId: string, payout: PayoutRow, creator: CreatorRow): void {
+  if (payout.method === 'stripe' && countedOtherwise.includes(payout.currency)) {
+    throw new AbortTaskError(
+      `Stripe counts ${payout.currency} differently from this platform; payout ${payoutId} stays pending. Pay it in another way.`,
+    )
+  }
   if (creator.status !== 'approved' && creator.status !== 'active') {
     throw new AbortTaskError(
       `Creator ${creator.id} is ${creator.status}; payout ${payoutId} stays pending until somebody decides.`,

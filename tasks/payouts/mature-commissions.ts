@@ -7,6 +7,8 @@
  *  - commissions of orders that were cancelled or refunded meanwhile: that is what the hold is for,
  *  - all of a creator whose rows disagree (another currency, more due than pending). One wrong creator must not keep
  *    the others from their money.
+ *
+ * Cron: 0 6 * * * for each tenant (schedules come with their own issue).
  */
 import { AbortTaskError, defineTask, tenantPayload } from '@cgk-platform/jobs'
 import { z } from 'zod'

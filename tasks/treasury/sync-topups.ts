@@ -16,6 +16,8 @@ export const syncTopups = defineTask({
     topupId: z.string().min(1).optional(),
   }),
   services: ['stripe'],
+  // What triggers it comes once: it is tried for most of a day.
+  retry: { maxAttempts: 12, minDelay: '10s', maxDelay: '2h', factor: 3 },
   webhooks: [
     {
       service: 'stripe',

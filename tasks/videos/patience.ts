@@ -15,6 +15,26 @@ export function waitForProvider(waitedSeconds: number): never {
   snooze(Math.round(Math.min(300, Math.max(5, waitedSeconds / 2)) * 1_000))
 }
 
+/** Transient errors while a provider is waited for add up: the attempts last for most of a day. */
+export const patientRetry = { maxAttempts: 12, minDelay: '10s', maxDelay: '2h', factor: 3 } as const
+
+/** The last attempt says in the row that nobody tries any more. A provider's success that comes later still counts. */
+export async function orGiveUp<Output>(
+  { attempt, maxAttempts }: { attempt: number; maxAttempts: number },
+  work: () => Promise<Output>,
+  giveUp: (reason: string) => PromiseLike<unknown>,
+): Promise<Output> {
+  try {
+    return await work()
+  } catch (error) {
+    const failure = readServiceError(error)
+    if (failure?.kind === 'transient' && attempt >= maxAttempts) {
+      await giveUp(reasonOf(failure.message) ?? failure.code)
+    }
+    throw error
+  }
+}
+
 /** What became of a request that failed. */
 export function fateOf(error: unknown): 'refused' | 'answered' | 'unknown' {
   const failure = readServiceError(error)

@@ -15,6 +15,8 @@ export const recordVideoAsset = defineTask({
   id: 'videos/record-asset',
   payload: tenantPayload({ assetId: z.string().min(1), event: z.enum(events) }),
   services: ['mux'],
+  // What triggers it comes once: it is tried for most of a day.
+  retry: { maxAttempts: 12, minDelay: '10s', maxDelay: '2h', factor: 3 },
   webhooks: [
     {
       service: 'mux',

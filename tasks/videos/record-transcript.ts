@@ -12,6 +12,8 @@ export const recordVideoTranscript = defineTask({
   id: 'videos/record-transcript',
   payload: tenantPayload({ transcriptId: z.string().min(1) }),
   services: ['assemblyai'],
+  // What triggers it comes once: it is tried for most of a day.
+  retry: { maxAttempts: 12, minDelay: '10s', maxDelay: '2h', factor: 3 },
   webhooks: [
     {
       service: 'assemblyai',

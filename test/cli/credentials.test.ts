@@ -153,7 +153,8 @@ test('credential:verify asks the provider; hold:list shows what a refusal holds'
   expect(holds.stdout).toMatch(/tenant +service +why .*\n.*mux +refused .*a new credential +0 +unauthorized/)
   const json = await cgkJson<object[]>(['hold:list', '--tenant', 'shop'], env)
   expect(json).toMatchObject([{ tenantId: 'shop', service: 'mux', reason: 'refused', until: null, runs: 0 }])
-  expect((await run('hold:list', '--tenant', 'nobody')).stdout).toBe('Nothing is held.\n')
+  const nobody = await run('hold:list', '--tenant', 'nobody')
+  expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining('TENANT_UNKNOWN') })
 })
 
 test('credential:rotate encrypts with the first key, and says what it could not read', async () => {

@@ -62,6 +62,15 @@ test('looks again when it has heard nothing for a second, so a hold that was lif
   expect(gate.pass('rawdog', 'stripe')).toBeUndefined()
 })
 
+test('keeps what is not recorded yet until its time is over', async () => {
+  gate.close('rawdog', 'stripe', 20_000, false)
+  now += 5_000
+  expect(await gate.refresh('rawdog', 'stripe')).toBe(false)
+  await expect(pass()).rejects.toThrow(ServiceHeldError)
+  now += 15_000
+  await pass()
+})
+
 test('follows what it hears', async () => {
   hold = { endsInMs: null }
   expect(await gate.refresh('rawdog', 'stripe')).toBe(true)

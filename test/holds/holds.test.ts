@@ -7,6 +7,8 @@ import {
   requireTenantMuxClient,
   runs,
   setCredential,
+  sql,
+  withTenant,
 } from '../../src/default-platform.ts'
 import { claim } from '../../src/engines/pg-boss/claim.ts'
 import type { TaskContext } from '../../src/task/context.ts'
@@ -228,6 +230,27 @@ test('a hold that Postgres does not take costs no attempt, and no request before
   const run = await asks.trigger({ tenantId })
   await kit.drain()
   expect(await runs.get(run.id)).toMatchObject({ attempt: 0, attempts: [] })
+  await new Promise((resolve) => setTimeout(resolve, 1_200))
+  await kit.drain()
   await database.script('DROP FUNCTION public.refuse() CASCADE')
   expect(turnstile.asked(secret)).toBe(1)
+})
+
+test('a credential that this worker cannot read costs no attempt: another one may have the key', async () => {
+  await giveMux()
+  await withTenant(
+    tenantId,
+    () => sql`UPDATE tenant_api_credentials SET encrypted_value = 'v1.00000000.AAAA'`,
+  )
+  const run = await asks.trigger({ tenantId }, { maxAttempts: 1 })
+  await kit.drain()
+  expect(await runs.get(run.id)).toMatchObject({
+    state: 'scheduled',
+    attempt: 0,
+    error: { code: 'CREDENTIAL_UNREADABLE' },
+  })
+  await giveMux()
+  await kit.advance('1m')
+  await kit.drain()
+  expect(await runs.get(run.id)).toMatchObject({ state: 'completed', attempt: 1 })
 })

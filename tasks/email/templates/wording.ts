@@ -1,9 +1,16 @@
 /** How emails write money and days. */
+import { currencyDigits } from '@cgk-platform/jobs'
 
 /** 123450 cents of USD -> $1,234.50. Exact: the decimal point is set in the text. */
 export function money(cents: number | string, currency: string): string {
-  const format = new Intl.NumberFormat('en', { style: 'currency', currency, currencyDisplay: 'symbol' })
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2
+  const digits = currencyDigits(currency)
+  const fraction = { minimumFractionDigits: digits, maximumFractionDigits: digits }
+  const format = new Intl.NumberFormat('en', {
+    style: 'currency',
+    currency,
+    currencyDisplay: 'symbol',
+    ...fraction,
+  })
   const [, sign = '', amount = '0'] = /^(-?)(\d+)$/.exec(String(cents)) ?? []
   const text = amount.padStart(digits + 1, '0')
   const whole = text.slice(0, text.length - digits)

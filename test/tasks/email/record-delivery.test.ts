@@ -170,3 +170,16 @@ describe('an event of nothing we know', () => {
     expect(payload!.reason).toHaveLength(900)
   })
 })
+
+test('tags come as a list or as an object', () => {
+  const [webhook] = recordDelivery.webhooks
+  const read = (tags: unknown) =>
+    webhook!.payload({
+      id: 'msg_1',
+      type: 'email.bounced',
+      body: { type: 'email.bounced', data: { email_id: 'mail_1', tags } },
+    })
+  expect(read({ entry_id: 'entry_1' })).toMatchObject({ entryId: 'entry_1' })
+  expect(read([{ name: 'entry_id', value: 'entry_1' }])).toMatchObject({ entryId: 'entry_1' })
+  for (const tags of [undefined, [], {}, 'x', [{ name: 5 }]]) expect(read(tags)).not.toHaveProperty('entryId')
+})

@@ -170,3 +170,11 @@ test('a payout has one UUID, of version 5, and no other payout has it', async ()
   expect(await payoutUuid('acme', 'payout_1')).not.toBe(uuid)
   expect(await payoutUuid('rawdog', 'payout_2')).not.toBe(uuid)
 })
+
+test('a currency that Stripe counts otherwise is not paid by Stripe', async () => {
+  const creatorId = await addCreatorWithMoney({ currency: 'ISK' })
+  const payoutId = await addPayout(creatorId, { currency: 'ISK' })
+  await expectAbort(claim(payoutId), /Stripe counts ISK differently/)
+  expect(await find(tenantId, 'payouts', payoutId)).toMatchObject({ status: 'pending' })
+  await expectBalance(creatorId, 10_000)
+})

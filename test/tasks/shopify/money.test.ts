@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AbortTaskError } from '../../../src/errors.ts'
-import { toCents } from '../../../tasks/shopify/money.ts'
+import { toCents, toCentsAtMost } from '../../../tasks/shopify/money.ts'
 
 test.each([
   ['19.99', 'USD', 1999],
@@ -37,4 +37,10 @@ test.each([
   ['NaN', 'USD'],
 ])('%s %s is refused', (amount, currencyCode) => {
   expect(() => toCents({ amount, currencyCode })).toThrow(AbortTaskError)
+})
+
+test('a figure that is only looked at is as much as fits', () => {
+  expect(toCentsAtMost({ amount: '25000000.0', currencyCode: 'IDR' })).toBe(2_147_483_647)
+  expect(toCentsAtMost({ amount: '19.9', currencyCode: 'USD' })).toBe(1_990)
+  expect(() => toCentsAtMost({ amount: '19.999', currencyCode: 'USD' })).toThrow(/not a whole number/)
 })
