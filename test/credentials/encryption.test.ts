@@ -30,6 +30,13 @@ describe('a value', () => {
     expect(Buffer.from(texts[0]!.split('.')[2]!, 'base64url').includes('sk_live')).toBe(false)
   })
 
+  test('has a nonce of its own, however many there are', () => {
+    const nonceOf = (text: string) =>
+      Buffer.from(text.split('.')[2]!, 'base64url').subarray(0, 12).toString('hex')
+    const nonces = Array.from({ length: 2_000 }, () => nonceOf(encrypt('v', place, ringOf(one))))
+    expect(new Set(nonces).size).toBe(2_000)
+  })
+
   test('is decrypted by every key of the ring, and encrypted by the first', () => {
     const old = encrypt('value', place, ringOf(one))
     const both = ringOf(two, one)
