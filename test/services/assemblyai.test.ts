@@ -1,21 +1,15 @@
 import type { AssemblyAI } from 'assemblyai'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { enterScope } from '../../src/db/scope.ts'
-import {
-  RunCancelledError,
-  RunTimeoutError,
-  ServiceClientClosedError,
-  ServiceHeldError,
-} from '../../src/errors.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ServiceClientClosedError } from '../../src/errors.ts'
 import {
   AssemblyAIError,
   assemblyai,
   type TenantAssemblyAI,
   webhookAuthorization,
 } from '../../src/services/assemblyai.ts'
-import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import { AssemblyAIServer } from '../fixtures/providers/assemblyai.ts'
-import type { ProviderAnswer } from '../fixtures/providers/server.ts'
+import { errorOf, onWire } from './kit.ts'
+import { type WireSubject, wireBehaviour } from './wire-suite.ts'
 
 const credentials = { api_key: 'assemblyai-key-of-the-fixture' }
 
@@ -29,20 +23,6 @@ afterEach(async () => {
   await server.close()
 })
 
-function connect(options: Partial<WireOptions> = {}): { client: TenantAssemblyAI; wire: Wire } {
-  const { timeoutMs = 5_000, pass = null } = options
-  const wire = new Wire({ service: 'assemblyai', tenantId: 'rawdog', timeoutMs, pass })
-  const connection = {
-    credentials,
-    tenantId: 'rawdog',
-    baseUrl: server.url,
-    timeoutMs,
-    wire,
-    webhookUrl: null,
-  }
-  return { client: assemblyai.connect(connection), wire }
-}
-
 function submit(client: AssemblyAI) {
   const { name, value } = webhookAuthorization(credentials.api_key, 'rawdog')
   return client.transcripts.submit({
@@ -53,21 +33,31 @@ function submit(client: AssemblyAI) {
   })
 }
 
-async function errorOf(work: PromiseLike<unknown>): Promise<unknown> {
-  return await Promise.resolve(work).then(
-    () => expect.fail('It succeeded.'),
-    (error: unknown) => error,
-  )
+const subject: WireSubject<TenantAssemblyAI> = {
+  service: assemblyai,
+  credentials,
+  server: () => server,
+  call: submit,
+  refusal: (status) => ({ status, body: { error: 'No.' } }),
+  refusals: {
+    permanent: [
+      [400, 'http_400'],
+      [404, 'http_404'],
+      [422, 'http_422'],
+    ],
+    refused: [
+      [401, 'http_401'],
+      [403, 'http_403'],
+    ],
+    limited: [429, 'http_429'],
+  },
+  pages: { transient: [409, 500, 503, 529] },
+  halfRefusal: 'its status',
 }
 
-async function failureOf(answer: ProviderAnswer, timeoutMs = 5_000) {
-  server.requests.length = 0
-  server.answerNext(answer)
-  const error = await errorOf(submit(connect({ timeoutMs }).client))
-  expect(server.requests).toHaveLength(1)
-  expect(String(error)).not.toContain(credentials.api_key)
-  return assemblyai.readError(error)
-}
+const { connect, failureOf } = onWire(subject)
+
+wireBehaviour(subject)
 
 describe('the client', () => {
   it('submits, and gets the transcript when it is done', async () => {
@@ -141,46 +131,6 @@ describe('the client', () => {
 })
 
 describe('what goes wrong', () => {
-  it.each([400, 404, 422])('%i is permanent, with what AssemblyAI says', async (status) => {
-    expect(await failureOf({ status, body: { error: 'audio_url should start with http' } })).toEqual({
-      kind: 'permanent',
-      code: `http_${status}`,
-      message: 'audio_url should start with http',
-    })
-  })
-
-  it.each([401, 403])('%i is refused', async (status) => {
-    expect(await failureOf({ status, body: { error: 'Authentication error' } })).toEqual({
-      kind: 'refused',
-      code: `http_${status}`,
-      message: 'Authentication error',
-    })
-  })
-
-  it.each([409, 500, 503, 529])('%i is transient, and the page of a proxy is not shown', async (status) => {
-    expect(await failureOf({ status, body: '<html>' })).toEqual({
-      kind: 'transient',
-      code: `http_${status}`,
-      message: `AssemblyAI answered ${status}.`,
-    })
-  })
-
-  it('429 is limited, by seconds or a date', async () => {
-    const limited = { status: 429, body: { error: 'Too many requests' } }
-    expect(await failureOf({ ...limited, headers: { 'retry-after': '60' } })).toEqual({
-      kind: 'limited',
-      code: 'http_429',
-      message: 'Too many requests',
-      retryAfterMs: 60_000,
-    })
-
-    const date = new Date(Date.now() + 90_000).toUTCString()
-    const failure = await failureOf({ ...limited, headers: { 'retry-after': date } })
-    if (failure?.kind !== 'limited') throw new Error(`It is ${failure?.kind}.`)
-    expect(failure.retryAfterMs).toBeGreaterThan(85_000)
-    expect(failure.retryAfterMs).toBeLessThanOrEqual(90_000)
-  })
-
   it('an account that has not paid waits a while', async () => {
     const message = 'Your current account balance is negative. Please top up to continue using the API.'
     expect(await failureOf({ status: 400, body: { error: message } })).toEqual({
@@ -191,61 +141,12 @@ describe('what goes wrong', () => {
     })
   })
 
-  it('no answer, a lost one and an unreadable one are transient', async () => {
-    const transient = (code: string) => ({ kind: 'transient', code })
-    expect(await failureOf({ instead: 'silence' }, 50)).toMatchObject(transient('timeout'))
-    expect(await failureOf({ instead: 'reset' })).toMatchObject(transient('connection_error'))
-    expect(await failureOf({ body: '{"id": ' })).toMatchObject(transient('unreadable_answer'))
-  })
-
-  it('the error has the status, the headers and the code, and is no one else’s', async () => {
+  it('the error has the status, the headers and the code', async () => {
     server.answerNext({ status: 413, headers: { 'x-trace': '1' }, body: { error_code: 'audio_too_large' } })
     const error = await errorOf(submit(connect().client))
     if (!(error instanceof AssemblyAIError)) throw error
     expect(error).toMatchObject({ name: 'AssemblyAIError', status: 413, code: 'audio_too_large' })
     expect(error.headers?.get('x-trace')).toBe('1')
-    expect(assemblyai.readError(new Error('Authentication error'))).toBeNull()
-    expect(assemblyai.readError(null)).toBeNull()
-  })
-})
-
-describe('what the platform or the task ends', () => {
-  it.each([new RunCancelledError(), new RunTimeoutError(1_000), new DOMException('Aborted', 'AbortError')])(
-    'an abort of the run reaches the request: %s',
-    async (reason) => {
-      server.answerNext({ instead: 'silence' })
-      const { client } = connect()
-      const stop = new AbortController()
-      const error = await errorOf(
-        enterScope(scopeOf(stop.signal), async () => {
-          const work = errorOf(submit(client))
-          await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-          stop.abort(reason)
-          throw await work
-        }),
-      )
-      expect(assemblyai.readError(error)).toBeNull()
-      expect(error).toBe(reason)
-    },
-  )
-
-  it('a closed client sends nothing, and its error comes as it is', async () => {
-    const { client, wire } = connect()
-    wire.close()
-    const error = await errorOf(submit(client))
-    expect(assemblyai.readError(error)).toBeNull()
-    expect(error).toBeInstanceOf(ServiceClientClosedError)
-    expect(server.requests).toHaveLength(0)
-  })
-
-  it('so does one that is held', async () => {
-    const pass = () => {
-      throw new ServiceHeldError('rawdog', 'assemblyai', null)
-    }
-    const error = await errorOf(submit(connect({ pass }).client))
-    expect(assemblyai.readError(error)).toBeNull()
-    expect(error).toBeInstanceOf(ServiceHeldError)
-    expect(server.requests).toHaveLength(0)
   })
 })
 
@@ -297,8 +198,3 @@ describe('a webhook', () => {
     expect(value).not.toBe(webhookAuthorization(credentials.api_key, 'acme').value)
   })
 })
-
-/** As a run has it, without a database. */
-function scopeOf(signal: AbortSignal) {
-  return { database: null as never, tenant: null, transaction: null, signal, ended: false }
-}

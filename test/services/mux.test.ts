@@ -1,16 +1,9 @@
 import type { Mux } from '@mux/mux-node'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { enterScope } from '../../src/db/scope.ts'
-import {
-  RunCancelledError,
-  RunTimeoutError,
-  ServiceClientClosedError,
-  ServiceHeldError,
-} from '../../src/errors.ts'
 import { mux } from '../../src/services/mux.ts'
-import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import { MuxServer, signWebhook } from '../fixtures/providers/mux.ts'
-import type { ProviderAnswer } from '../fixtures/providers/server.ts'
+import { errorOf, onWire, rootOf } from './kit.ts'
+import { type WireSubject, wireBehaviour } from './wire-suite.ts'
 
 const credentials = {
   token_id: '44c819de-4add-4c9f-b2e9-384a0a71bede',
@@ -29,20 +22,6 @@ afterEach(async () => {
   await server.close()
 })
 
-function connect(options: Partial<WireOptions> = {}): { client: Mux; wire: Wire } {
-  const { timeoutMs = 5_000, pass = null } = options
-  const wire = new Wire({ service: 'mux', tenantId: 'rawdog', timeoutMs, pass })
-  const connection = {
-    credentials,
-    tenantId: 'rawdog',
-    baseUrl: server.url,
-    timeoutMs,
-    wire,
-    webhookUrl: null,
-  }
-  return { client: mux.connect(connection), wire }
-}
-
 function create(client: Mux) {
   return client.video.assets.create({
     inputs: [{ url: 'https://files.example/clip.mp4' }],
@@ -51,23 +30,36 @@ function create(client: Mux) {
   })
 }
 
-async function errorOf(work: PromiseLike<unknown>): Promise<unknown> {
-  return await Promise.resolve(work).then(
-    () => expect.fail('It succeeded.'),
-    (error: unknown) => error,
-  )
+const subject: WireSubject<Mux> = {
+  service: mux,
+  credentials,
+  server: () => server,
+  call: create,
+  refusal: (status, type) => ({ status, body: { error: { type, messages: ['No.'] } } }),
+  refusals: {
+    permanent: [
+      [400, 'invalid_parameters'],
+      [404, 'invalid_parameters'],
+      [422, 'invalid_parameters'],
+    ],
+    refused: [
+      [401, 'unauthorized'],
+      [403, 'unauthorized'],
+    ],
+    limited: [429, 'rate_limited'],
+  },
+  pages: { transient: [409, 500, 503, 529] },
+  halfRefusal: 'its status',
+  reasonOf: rootOf,
+  withSignal: {
+    call: (client, signal) => client.video.assets.list({ limit: 1 }, { signal }),
+    error: 'of the SDK',
+  },
 }
 
-async function failureOf(answer: ProviderAnswer, timeoutMs = 5_000) {
-  server.answerNext(answer)
-  const error = await errorOf(create(connect({ timeoutMs }).client))
-  expect(server.requests).toHaveLength(1)
-  return mux.readError(error)
-}
+const { connect } = onWire(subject)
 
-function refusal(status: number, type: string, message: string, headers = {}): ProviderAnswer {
-  return { status, headers, body: { error: { type, messages: [message] } } }
-}
+wireBehaviour(subject)
 
 describe('the client', () => {
   it('makes an asset, finds it, and deletes it', async () => {
@@ -128,118 +120,6 @@ describe('the client', () => {
   })
 })
 
-describe('what goes wrong', () => {
-  it.each([400, 404, 422])('%i is permanent, with what Mux says', async (status) => {
-    expect(await failureOf(refusal(status, 'invalid_parameters', 'Bad url'))).toEqual({
-      kind: 'permanent',
-      code: 'invalid_parameters',
-      message: 'Bad url',
-    })
-  })
-
-  it.each([401, 403])('%i is refused', async (status) => {
-    expect(await failureOf(refusal(status, 'unauthorized', 'Unauthorized request'))).toEqual({
-      kind: 'refused',
-      code: 'unauthorized',
-      message: 'Unauthorized request',
-    })
-  })
-
-  it.each([409, 500, 503, 529])('%i is transient', async (status) => {
-    expect(await failureOf({ status, body: '<html>' })).toEqual({
-      kind: 'transient',
-      code: `http_${status}`,
-      message: `Mux answered ${status}.`,
-    })
-  })
-
-  it('429 is limited, by seconds or a date', async () => {
-    const limited = refusal(429, 'rate_limited', 'Too many requests', { 'retry-after': '7' })
-    expect(await failureOf(limited)).toEqual({
-      kind: 'limited',
-      code: 'rate_limited',
-      message: 'Too many requests',
-      retryAfterMs: 7_000,
-    })
-
-    server.requests.length = 0
-    const date = new Date(Date.now() + 90_000).toUTCString()
-    const failure = await failureOf({ status: 429, headers: { 'retry-after': date } })
-    if (failure?.kind !== 'limited') throw new Error(`It is ${failure?.kind}.`)
-    expect(failure.retryAfterMs).toBeGreaterThan(85_000)
-    expect(failure.retryAfterMs).toBeLessThanOrEqual(90_000)
-  })
-
-  it('no answer, a lost one and an unreadable one are transient', async () => {
-    expect(await failureOf({ instead: 'silence' }, 50)).toMatchObject({ kind: 'transient', code: 'timeout' })
-    server.requests.length = 0
-    expect(await failureOf({ instead: 'reset' })).toMatchObject({
-      kind: 'transient',
-      code: 'connection_error',
-    })
-    server.requests.length = 0
-    expect(await failureOf({ body: '{"data": {' })).toMatchObject({
-      kind: 'transient',
-      code: 'unreadable_answer',
-    })
-  })
-
-  it('an error of somebody else is not its own', () => {
-    expect(mux.readError(new SyntaxError('Unexpected token'))).toBeNull()
-    expect(mux.readError(new TypeError('fetch failed'))).toBeNull()
-    expect(mux.readError('a text')).toBeNull()
-  })
-})
-
-describe('what the platform or the task ends', () => {
-  it.each([new RunCancelledError(), new RunTimeoutError(1_000), new DOMException('Aborted', 'AbortError')])(
-    'an abort of the run reaches the request: %s',
-    async (reason) => {
-      server.answerNext({ instead: 'silence' })
-      const { client } = connect()
-      const stop = new AbortController()
-      const error = await errorOf(
-        enterScope(scopeOf(stop.signal), async () => {
-          const work = errorOf(create(client))
-          await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-          stop.abort(reason)
-          throw await work
-        }),
-      )
-      expect(mux.readError(error)).toBeNull()
-      expect(rootOf(error)).toBe(reason)
-    },
-  )
-
-  it('so does the signal that a task gives along', async () => {
-    server.answerNext({ instead: 'silence' })
-    const stop = new AbortController()
-    const work = errorOf(connect().client.video.assets.list({ limit: 1 }, { signal: stop.signal }))
-    await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-    stop.abort()
-    expect(mux.readError(await work)).toBeNull()
-  })
-
-  it('a closed client sends nothing, and its error is kept', async () => {
-    const { client, wire } = connect()
-    wire.close()
-    const error = await errorOf(create(client))
-    expect(mux.readError(error)).toBeNull()
-    expect(rootOf(error)).toBeInstanceOf(ServiceClientClosedError)
-    expect(server.requests).toHaveLength(0)
-  })
-
-  it('so does one that is held, even for a tenant whose name sounds like a timeout', async () => {
-    const pass = () => {
-      throw new ServiceHeldError('timeout', 'mux', null)
-    }
-    const error = await errorOf(create(connect({ pass }).client))
-    expect(mux.readError(error)).toBeNull()
-    expect(rootOf(error)).toBeInstanceOf(ServiceHeldError)
-    expect(server.requests).toHaveLength(0)
-  })
-})
-
 describe('a webhook', () => {
   const open = (delivery: ReturnType<typeof signWebhook>, secrets: Record<string, string> = credentials) =>
     mux.webhook?.open(delivery, secrets, 'rawdog')
@@ -284,14 +164,3 @@ describe('a webhook', () => {
     },
   )
 })
-
-/** As a run has it, without a database. */
-function scopeOf(signal: AbortSignal) {
-  return { database: null as never, tenant: null, transaction: null, signal, ended: false }
-}
-
-function rootOf(error: unknown): unknown {
-  let root = error
-  while (root instanceof Error && root.cause) root = root.cause
-  return root
-}

@@ -1,12 +1,11 @@
 import { Resend } from 'resend'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { enterScope } from '../../src/db/scope.ts'
-import { RunCancelledError, ServiceClientClosedError, ServiceHeldError } from '../../src/errors.ts'
 import { ResendError, resend } from '../../src/services/resend.ts'
 import type { ResendClient } from '../../src/services/resend-client.ts'
-import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import { ResendServer, signWebhook } from '../fixtures/providers/resend.ts'
 import type { ProviderAnswer } from '../fixtures/providers/server.ts'
+import { errorOf, onWire } from './kit.ts'
+import { type WireSubject, wireBehaviour } from './wire-suite.ts'
 
 const credentials = {
   api_key: 're_key_of_the_fixture',
@@ -25,14 +24,6 @@ afterEach(async () => {
   await server.close()
 })
 
-function connect(options: Partial<WireOptions> = {}): { client: ResendClient; wire: Wire } {
-  const { timeoutMs = 5_000, pass = null } = options
-  const wire = new Wire({ service: 'resend', tenantId: 'rawdog', timeoutMs, pass })
-  const baseUrl = server.url
-  const connection = { credentials, tenantId: 'rawdog', baseUrl, timeoutMs, wire, webhookUrl: null }
-  return { client: resend.connect(connection), wire }
-}
-
 function send(client: ResendClient, { subject = 'Your order', ...options }: SendOptions = {}) {
   const email = { from: client.fromAddress, to: 'ada@example.com', subject, text: 'Thank you.' }
   return client.emails.send(email, options)
@@ -44,29 +35,39 @@ interface SendOptions {
   signal?: AbortSignal
 }
 
-async function errorOf(work: PromiseLike<unknown>): Promise<unknown> {
-  return await Promise.resolve(work).then(
-    () => expect.fail('It succeeded.'),
-    (error: unknown) => error,
-  )
-}
-
-async function failureOf(answer: ProviderAnswer, timeoutMs = 5_000) {
-  server.requests.length = 0
-  server.answerNext(answer)
-  const error = await errorOf(send(connect({ timeoutMs }).client))
-  expect(server.requests).toHaveLength(1)
-  return resend.readError(error)
-}
-
-/** The rest of it never comes. */
-function halfOf(status: number): ProviderAnswer {
-  return { status, headers: { 'content-length': '1000' }, body: '{"id": ' }
-}
-
 function refusal(statusCode: number, name: string, message: string, headers = {}): ProviderAnswer {
   return { status: statusCode, headers, body: { statusCode, name, message } }
 }
+
+const subject: WireSubject<ResendClient> = {
+  service: resend,
+  credentials,
+  server: () => server,
+  call: (client) => send(client),
+  refusal: (status, name) => refusal(status, name, 'No.'),
+  refusals: {
+    permanent: [
+      [400, 'validation_error'],
+      [400, 'invalid_idempotency_key'],
+      [404, 'not_found'],
+      [405, 'method_not_allowed'],
+      [422, 'missing_required_field'],
+      [422, 'invalid_from_address'],
+      [451, 'security_error'],
+      // The key is taken, but not for this.
+      [401, 'restricted_api_key'],
+    ],
+    limited: [429, 'rate_limit_exceeded'],
+  },
+  pages: { refused: [401, 403], transient: [500, 502, 503] },
+  wordlessBodies: ['{"message":7,"name":null}'],
+  halfRefusal: 'what broke it off',
+  withSignal: { call: (client, signal) => client.get('/domains', { signal }), error: 'the reason' },
+}
+
+const { connect, failureOf } = onWire(subject)
+
+wireBehaviour(subject)
 
 describe('the client', () => {
   it('is the SDK’s own and sends an email', async () => {
@@ -186,65 +187,12 @@ describe('what goes wrong', () => {
   })
 
   it.each([
-    [400, 'validation_error'],
-    [400, 'invalid_idempotency_key'],
-    [404, 'not_found'],
-    [405, 'method_not_allowed'],
-    [422, 'missing_required_field'],
-    [422, 'invalid_from_address'],
-    [451, 'security_error'],
-    // The key is taken, but not for this.
-    [401, 'restricted_api_key'],
-  ])('%i %s is permanent', async (status, name) => {
-    expect(await failureOf(refusal(status, name, 'No.'))).toEqual({
-      kind: 'permanent',
-      code: name,
-      message: 'No.',
-    })
-  })
-
-  it.each([
     [401, 'missing_api_key', 'Missing API Key'],
     [403, 'invalid_api_key', 'API key is invalid'],
     [401, 'validation_error', 'API key is invalid'],
     [400, 'validation_error', 'API key is invalid'],
   ])('%i %s: %s is refused', async (status, name, message) => {
     expect(await failureOf(refusal(status, name, message))).toEqual({ kind: 'refused', code: name, message })
-  })
-
-  it.each([401, 403])('%i without a word is refused', async (status) => {
-    expect(await failureOf({ status })).toMatchObject({ kind: 'refused', code: `http_${status}` })
-  })
-
-  it.each([500, 502, 503])('%i is transient', async (status) => {
-    expect(await failureOf({ status, body: '<html>' })).toEqual({
-      kind: 'transient',
-      code: `http_${status}`,
-      message: `Resend answered ${status}.`,
-    })
-  })
-
-  it.each(['null', '"text"', '[]', '{"message":7,"name":null}'])(
-    'an error is one with the body %s',
-    async (body) => {
-      expect(await failureOf({ status: 500, body })).toMatchObject({ kind: 'transient', code: 'http_500' })
-    },
-  )
-
-  it('429 is limited, by seconds or a date', async () => {
-    const limited = refusal(429, 'rate_limit_exceeded', 'Too many requests', { 'retry-after': '7' })
-    expect(await failureOf(limited)).toEqual({
-      kind: 'limited',
-      code: 'rate_limit_exceeded',
-      message: 'Too many requests',
-      retryAfterMs: 7_000,
-    })
-
-    const date = new Date(Date.now() + 90_000).toUTCString()
-    const failure = await failureOf({ status: 429, headers: { 'retry-after': date } })
-    if (failure?.kind !== 'limited') throw new Error(`It is ${failure?.kind}.`)
-    expect(failure.retryAfterMs).toBeGreaterThan(85_000)
-    expect(failure.retryAfterMs).toBeLessThanOrEqual(90_000)
   })
 
   it.each(['daily_quota_exceeded', 'monthly_quota_exceeded'])(
@@ -259,78 +207,6 @@ describe('what goes wrong', () => {
       })
     },
   )
-
-  it.each<[string, ProviderAnswer, number]>([
-    ['timeout', { instead: 'silence' }, 50],
-    ['timeout', halfOf(200), 50],
-    ['timeout', halfOf(503), 50],
-    ['connection_error', { instead: 'reset' }, 5_000],
-    ['unreadable_answer', { body: '{"id": ' }, 5_000],
-  ])('%s is transient', async (code, answer, timeoutMs) => {
-    expect(await failureOf(answer, timeoutMs)).toMatchObject({ kind: 'transient', code })
-  })
-
-  it('an error of somebody else is not its own', () => {
-    expect(resend.readError(new SyntaxError('Unexpected token'))).toBeNull()
-    expect(resend.readError(new TypeError('fetch failed'))).toBeNull()
-    expect(resend.readError({ name: 'validation_error', statusCode: 422 })).toBeNull()
-    expect(resend.readError(null)).toBeNull()
-  })
-})
-
-describe('what the platform or the task ends', () => {
-  it.each<[string, ProviderAnswer]>([
-    ['the request', { instead: 'silence' }],
-    ['an answer that has begun', halfOf(200)],
-    ['a refusal that has begun', halfOf(503)],
-  ])('an abort of the run reaches %s', async (_, answer) => {
-    server.answerNext(answer)
-    const { client } = connect()
-    const stop = new AbortController()
-    const cancelled = new RunCancelledError()
-    const error = await enterScope(scopeOf(stop.signal), async () => {
-      const work = errorOf(send(client))
-      await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-      stop.abort(cancelled)
-      return await work
-    })
-    expect(error).toBe(cancelled)
-    expect(resend.readError(error)).toBeNull()
-  })
-
-  it.each([undefined, new Error('Enough.')])(
-    'so does the signal that a task gives along: %s',
-    async (reason) => {
-      server.answerNext({ instead: 'silence' })
-      const stop = new AbortController()
-      const work = errorOf(connect().client.get('/domains', { signal: stop.signal }))
-      await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-      stop.abort(reason)
-      const error = await work
-      expect(error).toBe(stop.signal.reason)
-      expect(resend.readError(error)).toBeNull()
-    },
-  )
-
-  it('a closed client sends nothing and says why', async () => {
-    const { client, wire } = connect()
-    wire.close()
-    const error = await errorOf(send(client))
-    expect(error).toBeInstanceOf(ServiceClientClosedError)
-    expect(resend.readError(error)).toBeNull()
-    expect(server.requests).toHaveLength(0)
-  })
-
-  it('so does one that is held', async () => {
-    const held = new ServiceHeldError('rawdog', 'resend', null)
-    const pass = () => {
-      throw held
-    }
-    const error = await errorOf(send(connect({ pass }).client))
-    expect(error).toBe(held)
-    expect(resend.readError(error)).toBeNull()
-    expect(server.requests).toHaveLength(0)
-  })
 })
 
 describe('a webhook', () => {
@@ -414,8 +290,3 @@ describe('a credential', () => {
     expect(takes('webhook_secret', 'whsec_?')).toBe(false)
   })
 })
-
-/** As a run has it, without a database. */
-function scopeOf(signal: AbortSignal) {
-  return { database: null as never, tenant: null, transaction: null, signal, ended: false }
-}

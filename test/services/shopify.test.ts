@@ -1,9 +1,7 @@
 import type { AdminApiClient } from '@shopify/admin-api-client'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { enterScope } from '../../src/db/scope.ts'
-import { RunCancelledError, ServiceClientClosedError, ServiceHeldError } from '../../src/errors.ts'
+import { ServiceClientClosedError } from '../../src/errors.ts'
 import { ShopifyError, shopify } from '../../src/services/shopify.ts'
-import { Wire, type WireOptions } from '../../src/services/wire.ts'
 import type { ProviderAnswer } from '../fixtures/providers/server.ts'
 import {
   aFulfillment,
@@ -16,6 +14,8 @@ import {
   signWebhook,
   webhookBody,
 } from '../fixtures/providers/shopify.ts'
+import { errorOf, onWire } from './kit.ts'
+import { type WireSubject, wireBehaviour } from './wire-suite.ts'
 
 const credentials = {
   shop_domain: 'shop-of-the-test.myshopify.com',
@@ -34,13 +34,6 @@ afterEach(async () => {
   vi.unstubAllGlobals()
   await server.close()
 })
-
-function connect(options: Partial<WireOptions> & { baseUrl?: string } = {}) {
-  const { timeoutMs = 5_000, pass = null, baseUrl = server.url } = options
-  const wire = new Wire({ service: 'shopify', tenantId: 'rawdog', timeoutMs, pass })
-  const connection = { credentials, tenantId: 'rawdog', baseUrl, timeoutMs, wire, webhookUrl: null }
-  return { client: shopify.connect(connection), wire }
-}
 
 const orderQuery = /* GraphQL */ `
   query Order($id: ID!) {
@@ -67,29 +60,35 @@ function ask(client: AdminApiClient, signal?: AbortSignal) {
   return client.request(orderQuery, signal ? { variables, signal } : { variables })
 }
 
-async function errorOf(work: PromiseLike<unknown>): Promise<unknown> {
-  return await Promise.resolve(work).then(
-    () => expect.fail('It succeeded.'),
-    (error: unknown) => error,
-  )
-}
-
-async function failureOf(answer: ProviderAnswer, timeoutMs = 5_000) {
-  server.requests.length = 0
-  server.answerNext(answer)
-  const error = await errorOf(ask(connect({ timeoutMs }).client))
-  expect(server.requests).toHaveLength(1)
-  return shopify.readError(error)
-}
-
-/** The rest of it never comes. */
-function halfOf(status: number): ProviderAnswer {
-  return { status, headers: { 'content-length': '1000' }, body: '{"data": ' }
-}
-
 function graphQLError(code: string, message: string): ProviderAnswer {
   return { body: { data: null, errors: [{ message, extensions: { code } }] } }
 }
+
+const subject: WireSubject<AdminApiClient> = {
+  service: shopify,
+  credentials,
+  server: () => server,
+  call: (client) => ask(client),
+  refusal: (status) => ({ status, body: { errors: 'No.' } }),
+  refusals: {
+    // 404: there is no such shop.
+    refused: [
+      [401, 'http_401'],
+      [403, 'http_403'],
+      [404, 'http_404'],
+    ],
+    limited: [429, 'http_429'],
+  },
+  pages: { permanent: [400, 406, 422], transient: [430, 500, 502, 503, 504] },
+  wordlessBodies: ['{"errors":{"query":"Required parameter"}}'],
+  halfRefusal: 'what broke it off',
+  form: 'GraphQL answer',
+  withSignal: { call: ask, error: 'the reason' },
+}
+
+const { connect, failureOf } = onWire(subject)
+
+wireBehaviour(subject)
 
 describe('the client', () => {
   it('reads an order', async () => {
@@ -239,23 +238,6 @@ describe('what goes wrong', () => {
     }
   })
 
-  it.each([400, 406, 422])('%i is permanent', async (status) => {
-    expect(await failureOf({ status, body: { errors: { query: 'Required parameter' } } })).toEqual({
-      kind: 'permanent',
-      code: `http_${status}`,
-      message: `Shopify answered ${status}.`,
-    })
-  })
-
-  // 404: there is no such shop.
-  it.each([401, 403, 404])('%i is refused', async (status) => {
-    expect(await failureOf({ status, body: { errors: 'No.' } })).toEqual({
-      kind: 'refused',
-      code: `http_${status}`,
-      message: 'No.',
-    })
-  })
-
   it.each<[string, ProviderAnswer]>([
     ['http_402', { status: 402, body: { errors: 'This shop is unavailable' } }],
     ['http_423', { status: 423, body: { errors: 'This shop is unavailable' } }],
@@ -288,35 +270,7 @@ describe('what goes wrong', () => {
     expect(await failureOf(graphQLError('THROTTLED', 'Throttled'))).toMatchObject({ retryAfterMs: 30_000 })
   })
 
-  it('429 is limited, by seconds or a date', async () => {
-    const limited = {
-      status: 429,
-      headers: { 'retry-after': '7.0' },
-      body: { errors: 'Exceeded 2 calls per second' },
-    }
-    expect(await failureOf(limited)).toEqual({
-      kind: 'limited',
-      code: 'http_429',
-      message: 'Exceeded 2 calls per second',
-      retryAfterMs: 7_000,
-    })
-
-    const date = new Date(Date.now() + 90_000).toUTCString()
-    const failure = await failureOf({ status: 429, headers: { 'retry-after': date } })
-    if (failure?.kind !== 'limited') throw new Error(`It is ${failure?.kind}.`)
-    expect(failure.retryAfterMs).toBeGreaterThan(85_000)
-    expect(failure.retryAfterMs).toBeLessThanOrEqual(90_000)
-  })
-
-  it.each([430, 500, 502, 503, 504])('%i is transient', async (status) => {
-    expect(await failureOf({ status, body: '<html>' })).toEqual({
-      kind: 'transient',
-      code: `http_${status}`,
-      message: `Shopify answered ${status}.`,
-    })
-  })
-
-  it('so is an internal error that comes with 200', async () => {
+  it('an internal error that comes with 200 is transient', async () => {
     expect(await failureOf(graphQLError('INTERNAL_SERVER_ERROR', 'Internal error.'))).toEqual({
       kind: 'transient',
       code: 'INTERNAL_SERVER_ERROR',
@@ -324,17 +278,12 @@ describe('what goes wrong', () => {
     })
   })
 
-  it.each<[string, ProviderAnswer, number]>([
-    ['timeout', { instead: 'silence' }, 50],
-    ['timeout', halfOf(200), 50],
-    ['timeout', halfOf(503), 50],
-    ['connection_error', { instead: 'reset' }, 5_000],
-    ['unreadable_answer', { body: '{"data": ' }, 5_000],
-    ['unreadable_answer', { body: {} }, 5_000],
-    ['unreadable_answer', { body: { errors: [] } }, 5_000],
-    ['unreadable_answer', { body: '<html>', headers: { 'content-type': 'text/html' } }, 5_000],
-  ])('%s is transient', async (code, answer, timeoutMs) => {
-    expect(await failureOf(answer, timeoutMs)).toMatchObject({ kind: 'transient', code })
+  it.each<[string, ProviderAnswer]>([
+    ['nothing in it', { body: {} }],
+    ['no errors', { body: { errors: [] } }],
+    ['a page', { body: '<html>', headers: { 'content-type': 'text/html' } }],
+  ])('an answer with %s is unreadable', async (_, answer) => {
+    expect(await failureOf(answer)).toMatchObject({ kind: 'transient', code: 'unreadable_answer' })
   })
 
   it('what cannot be sent is nobody’s failure but the caller’s', async () => {
@@ -358,66 +307,11 @@ describe('what goes wrong', () => {
     ])
   })
 
-  it('an error of somebody else is not its own', () => {
-    expect(shopify.readError(new SyntaxError('Unexpected token'))).toBeNull()
-    expect(shopify.readError(new TypeError('fetch failed'))).toBeNull()
-    expect(shopify.readError({ code: 'THROTTLED' })).toBeNull()
-    expect(shopify.readError(undefined)).toBeNull()
-  })
-})
-
-describe('what the platform or the task ends', () => {
-  it.each<[string, ProviderAnswer]>([
-    ['the request', { instead: 'silence' }],
-    ['an answer that has begun', halfOf(200)],
-    ['a refusal that has begun', halfOf(503)],
-  ])('an abort of the run reaches %s', async (_, answer) => {
-    server.answerNext(answer)
-    const { client } = connect()
-    const stop = new AbortController()
-    const cancelled = new RunCancelledError()
-    const error = await enterScope(scopeOf(stop.signal), async () => {
-      const work = errorOf(ask(client))
-      await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-      stop.abort(cancelled)
-      return await work
-    })
-    expect(error).toBe(cancelled)
-    expect(shopify.readError(error)).toBeNull()
-  })
-
-  it.each([undefined, new Error('Enough.')])(
-    'so does the signal that a task gives along: %s',
-    async (reason) => {
-      server.answerNext({ instead: 'silence' })
-      const stop = new AbortController()
-      const work = errorOf(ask(connect().client, stop.signal))
-      await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-      stop.abort(reason)
-      const error = await work
-      expect(error).toBe(stop.signal.reason)
-      expect(shopify.readError(error)).toBeNull()
-    },
-  )
-
-  it('a closed client sends nothing and says why', async () => {
+  it('a closed client fetches nothing, either', async () => {
     const { client, wire } = connect()
     wire.close()
-    for (const work of [ask(client), client.fetch('query Shop { shop { name } }')]) {
-      const error = await errorOf(work)
-      expect(error).toBeInstanceOf(ServiceClientClosedError)
-      expect(shopify.readError(error)).toBeNull()
-    }
-    expect(server.requests).toHaveLength(0)
-  })
-
-  it('so does one that is held', async () => {
-    const held = new ServiceHeldError('rawdog', 'shopify', null)
-    const pass = () => {
-      throw held
-    }
-    const error = await errorOf(ask(connect({ pass }).client))
-    expect(error).toBe(held)
+    const error = await errorOf(client.fetch('query Shop { shop { name } }'))
+    expect(error).toBeInstanceOf(ServiceClientClosedError)
     expect(shopify.readError(error)).toBeNull()
     expect(server.requests).toHaveLength(0)
   })
@@ -444,7 +338,9 @@ describe('a webhook', () => {
     const id = await opened('orders/updated', 'webhook_1')
     expect(await opened('orders/updated', 'webhook_2')).toBe(id)
     expect(await opened('orders/paid', 'webhook_1')).not.toBe(id)
-    expect(await opened('orders/updated', 'webhook_1', { ...event, updated_at: '2026-11-25T00:00:00Z' })).not.toBe(id)
+    expect(
+      await opened('orders/updated', 'webhook_1', { ...event, updated_at: '2026-11-25T00:00:00Z' }),
+    ).not.toBe(id)
   })
 
   it('is not opened with another secret, without one, or changed', async () => {
@@ -501,8 +397,3 @@ describe('a credential', () => {
     }
   })
 })
-
-/** As a run has it, without a database. */
-function scopeOf(signal: AbortSignal) {
-  return { database: null as never, tenant: null, transaction: null, signal, ended: false }
-}

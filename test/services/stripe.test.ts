@@ -1,16 +1,9 @@
 import Stripe from 'stripe'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { enterScope } from '../../src/db/scope.ts'
-import {
-  RunCancelledError,
-  RunTimeoutError,
-  ServiceClientClosedError,
-  ServiceHeldError,
-} from '../../src/errors.ts'
 import { stripe } from '../../src/services/stripe.ts'
-import { Wire, type WireOptions } from '../../src/services/wire.ts'
-import type { ProviderAnswer } from '../fixtures/providers/server.ts'
 import { refuse, type StripeRefusal, StripeServer } from '../fixtures/providers/stripe.ts'
+import { errorOf, onWire } from './kit.ts'
+import { type WireSubject, wireBehaviour } from './wire-suite.ts'
 
 const credentials = { secret_key: 'sk_test_fixture', webhook_secret: 'whsec_of_the_fixture' }
 
@@ -25,20 +18,6 @@ afterEach(async () => {
   await server.close()
 })
 
-function connect(options: Partial<WireOptions> = {}): { client: Stripe; wire: Wire } {
-  const { timeoutMs = 5_000, pass = null } = options
-  const wire = new Wire({ service: 'stripe', tenantId: 'rawdog', timeoutMs, pass })
-  const connection = {
-    credentials,
-    tenantId: 'rawdog',
-    baseUrl: server.url,
-    timeoutMs,
-    wire,
-    webhookUrl: null,
-  }
-  return { client: stripe.connect(connection), wire }
-}
-
 function transfer(
   client: Stripe,
   params: Partial<Stripe.TransferCreateParams> = {},
@@ -50,22 +29,24 @@ function transfer(
   )
 }
 
-async function errorOf(work: PromiseLike<unknown>): Promise<unknown> {
-  return await Promise.resolve(work).then(
-    () => expect.fail('It succeeded.'),
-    (error: unknown) => error,
-  )
+const subject: WireSubject<Stripe> = {
+  service: stripe,
+  credentials,
+  server: () => server,
+  call: (client) => transfer(client),
+  expectNothingDone: () => expect(server.transfers.size).toBe(0),
+  refusal: (status, code) => refuse({ status, code, message: 'No.' }),
+  refusals: { limited: [429, 'rate_limit'] },
+  pages: { refused: [403], permanent: [404], transient: [502] },
+  wordlessBodies: ['{"message":"bad gateway"}'],
+  halfRefusal: 'what broke it off',
+  reasonOf,
+  takesAbortForTimeout: true,
 }
 
-/** What one transfer that is answered so comes to; there is one request, whatever the SDK thinks of it. */
-async function failureOf(answer: ProviderAnswer, timeoutMs = 5_000) {
-  server.requests.length = 0
-  server.answerNext(answer)
-  const error = await errorOf(transfer(connect({ timeoutMs }).client))
-  expect(server.requests).toHaveLength(1)
-  expect(server.transfers.size).toBe(0)
-  return stripe.readError(error)
-}
+const { connect, failure, failureOf } = onWire(subject)
+
+wireBehaviour(subject)
 
 describe('the client', () => {
   it('moves money to a connected account', async () => {
@@ -134,6 +115,12 @@ describe('the client', () => {
     expect(failure).toMatchObject({ kind: 'refused', code: 'http_401' })
     expect(failure?.message).toMatch(/^Invalid API Key provided: sk_test_\*+/)
     expect(failure?.message).not.toContain(credentials.secret_key)
+  })
+
+  it('is served below a path by a proxy', async () => {
+    const { client } = connect({ baseUrl: `${server.url}/proxy/stripe/` })
+    await errorOf(client.balance.retrieve())
+    expect(server.requests.map(({ path }) => path)).toEqual(['/proxy/stripe/v1/balance'])
   })
 
   it('tells Stripe nothing about earlier requests', async () => {
@@ -260,22 +247,8 @@ describe('what Stripe refuses', () => {
     expect(await failureOf({ ...refuse({ status: 409 }), headers })).toMatchObject({ kind: 'transient' })
   })
 
-  it('too many requests, by seconds, a date or not at all', async () => {
-    const limited = (headers = {}) => failureOf({ ...refuse({ status: 429, code: 'rate_limit' }), headers })
-    expect(await limited({ 'retry-after': '7' })).toMatchObject({ kind: 'limited', retryAfterMs: 7_000 })
-    expect(await limited()).toMatchObject({ kind: 'limited', retryAfterMs: 30_000 })
-
-    const date = new Date(Date.now() + 90_000).toUTCString()
-    const failure = await limited({ 'retry-after': date })
-    if (failure?.kind !== 'limited') throw new Error(`It is ${failure?.kind}.`)
-    expect(failure.retryAfterMs).toBeGreaterThan(85_000)
-    expect(failure.retryAfterMs).toBeLessThanOrEqual(90_000)
-  })
-
   it('by its own rules: the key, accounts that are unknown or cannot be paid, an empty balance', async () => {
     const { client } = connect()
-    const failure = async (work: Promise<unknown>) => stripe.readError(await errorOf(work))
-
     expect(await failure(client.accounts.retrieve('acct_of_others'))).toMatchObject({
       kind: 'permanent',
       code: 'account_invalid',
@@ -301,138 +274,6 @@ describe('what Stripe refuses', () => {
     expect(await failure(transfer(client, {}, 'd'))).toMatchObject({ kind: 'refused', code: 'http_401' })
     expect(server.transfers.size).toBe(0)
   })
-})
-
-describe('what a proxy in between answers', () => {
-  it.each([
-    [403, 'refused'],
-    [404, 'permanent'],
-    [502, 'transient'],
-  ])('%i keeps its status, whatever the body', async (status, kind) => {
-    for (const body of ['<html>', '', '{"message":"bad gateway"}', 'null', '[]']) {
-      expect(await failureOf({ status, body })).toEqual({
-        kind,
-        code: `http_${status}`,
-        message: `Stripe answered ${status}.`,
-      })
-    }
-  })
-
-  it('429 keeps its header', async () => {
-    const failure = await failureOf({ status: 429, headers: { 'retry-after': '9' }, body: '<html>' })
-    expect(failure).toMatchObject({ kind: 'limited', retryAfterMs: 9_000 })
-  })
-})
-
-describe('silence', () => {
-  it('no answer is a timeout', async () => {
-    expect(await failureOf({ instead: 'silence' }, 50)).toEqual({
-      kind: 'transient',
-      code: 'timeout',
-      message: 'Stripe did not answer in time.',
-    })
-  })
-
-  it('half an answer is a timeout', async () => {
-    const half = { headers: { 'content-length': '1000' }, body: '{"id": ' }
-    expect(await failureOf(half, 100)).toMatchObject({ kind: 'transient', code: 'timeout' })
-    expect(await failureOf({ ...half, status: 400 }, 100)).toMatchObject({
-      kind: 'transient',
-      code: 'timeout',
-    })
-  })
-
-  it('a connection that breaks is a connection error', async () => {
-    expect(await failureOf({ instead: 'reset' })).toEqual({
-      kind: 'transient',
-      code: 'connection_error',
-      message: 'The connection to Stripe failed.',
-    })
-  })
-
-  it('a connection that cannot be made is one, too', async () => {
-    const { client } = connect()
-    await server.close()
-    expect(stripe.readError(await errorOf(transfer(client)))).toMatchObject({
-      kind: 'transient',
-      code: 'connection_error',
-    })
-    server = await new StripeServer().listen()
-  })
-
-  it('an answer that is no JSON is unreadable', async () => {
-    expect(await failureOf({ body: '{"id": "tr_1", ' })).toEqual({
-      kind: 'transient',
-      code: 'unreadable_answer',
-      message: 'Stripe answered with what is no JSON.',
-    })
-  })
-
-  it('an error of somebody else is not its own', () => {
-    expect(stripe.readError(new SyntaxError('Unexpected token'))).toBeNull()
-    expect(stripe.readError(new TypeError('fetch failed'))).toBeNull()
-    expect(stripe.readError('a text')).toBeNull()
-    expect(stripe.readError(new Stripe.errors.StripeSignatureVerificationError('t=1', '{}'))).toBeNull()
-  })
-})
-
-describe('what the platform ends', () => {
-  it.each([new RunCancelledError(), new RunTimeoutError(1_000)])(
-    'an abort of the run reaches the request: %s',
-    async (reason) => {
-      server.answerNext({ instead: 'silence' })
-      const error = await abortedBy(reason)
-      expect(stripe.readError(error)).toBeNull()
-      expect(detailOf(error)).toBe(reason)
-    },
-  )
-
-  it('so does one that comes while the answer is read', async () => {
-    server.answerNext({ headers: { 'content-length': '1000' }, body: '{"id": ' })
-    const reason = new RunCancelledError()
-    const error = await abortedBy(reason, 50)
-    expect(stripe.readError(error)).toBeNull()
-    expect(detailOf(error)).toMatchObject({ exception: reason })
-  })
-
-  it('a closed client sends nothing, and its error is kept', async () => {
-    const { client, wire } = connect()
-    wire.close()
-    const error = await errorOf(transfer(client))
-    expect(stripe.readError(error)).toBeNull()
-    expect(detailOf(error)).toBeInstanceOf(ServiceClientClosedError)
-    expect(server.requests).toHaveLength(0)
-  })
-
-  it('so does one that is held', async () => {
-    const pass = vi.fn(() => {
-      throw new ServiceHeldError('rawdog', 'stripe', null)
-    })
-    const error = await errorOf(transfer(connect({ pass }).client))
-    expect(stripe.readError(error)).toBeNull()
-    expect(detailOf(error)).toBeInstanceOf(ServiceHeldError)
-    expect(pass).toHaveBeenCalledTimes(1)
-    expect(server.requests).toHaveLength(0)
-  })
-
-  async function abortedBy(reason: Error, afterMs = 0): Promise<unknown> {
-    const { client } = connect()
-    const stop = new AbortController()
-    const scope = {
-      database: null as never,
-      tenant: null,
-      transaction: null,
-      signal: stop.signal,
-      ended: false,
-    }
-    return await enterScope(scope, async () => {
-      const work = errorOf(transfer(client))
-      await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-      await new Promise((resolve) => setTimeout(resolve, afterMs))
-      stop.abort(reason)
-      return await work
-    })
-  }
 })
 
 describe('a webhook', () => {
@@ -488,9 +329,16 @@ describe('a webhook', () => {
       expect(await open(body, server.signWebhook(body, secret))).toBeNull()
     },
   )
+
+  it('that a task checks itself, and finds wrong, is no failure of Stripe', () => {
+    const error = new Stripe.errors.StripeSignatureVerificationError('t=1', '{}')
+    expect(stripe.readError(error)).toBeNull()
+  })
 })
 
-function detailOf(error: unknown): unknown {
+/** Behind one more error of the SDK's when it came while the answer was read. */
+function reasonOf(error: unknown, whileReading: boolean): unknown {
   expect(error).toBeInstanceOf(Stripe.errors.StripeConnectionError)
-  return (error as { detail?: unknown }).detail
+  const { detail } = error as { detail?: unknown }
+  return whileReading ? (detail as { exception?: unknown }).exception : detail
 }

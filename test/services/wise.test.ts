@@ -1,17 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { enterScope } from '../../src/db/scope.ts'
-import {
-  RunCancelledError,
-  RunTimeoutError,
-  ServiceClientClosedError,
-  ServiceHeldError,
-} from '../../src/errors.ts'
-import { Wire, type WireOptions } from '../../src/services/wire.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { wise } from '../../src/services/wise.ts'
 import { type NewQuote, type WiseClient, WiseError } from '../../src/services/wise-client.ts'
-import type { ProviderAnswer } from '../fixtures/providers/server.ts'
 import { WiseServer } from '../fixtures/providers/wise.ts'
+import { errorOf, onWire } from './kit.ts'
+import { type WireSubject, wireBehaviour } from './wire-suite.ts'
 
 const credentials = { api_token: 'c0ffee00-wise-token-of-the-fixture', profile_id: '101' }
 
@@ -27,20 +20,6 @@ afterEach(async () => {
   await server.close()
 })
 
-function connect(options: Partial<WireOptions> = {}): { client: WiseClient; wire: Wire } {
-  const { timeoutMs = 5_000, pass = null } = options
-  const wire = new Wire({ service: 'wise', tenantId: 'rawdog', timeoutMs, pass })
-  const connection = {
-    credentials,
-    tenantId: 'rawdog',
-    baseUrl: server.url,
-    timeoutMs,
-    wire,
-    webhookUrl: null,
-  }
-  return { client: wise.connect(connection), wire }
-}
-
 function quote(client: WiseClient, given: Partial<NewQuote> = {}) {
   const amount = { sourceCents: 10_000 }
   return client.createQuote({ sourceCurrency: 'USD', targetCurrency: 'EUR', amount, targetAccount, ...given })
@@ -51,25 +30,37 @@ async function transfer(client: WiseClient, customerTransactionId: string = rand
   return await client.createTransfer({ quoteId, targetAccount, customerTransactionId, reference: 'Payout' })
 }
 
-async function errorOf(work: Promise<unknown>): Promise<unknown> {
-  return await work.then(
-    () => expect.fail('It succeeded.'),
-    (error: unknown) => error,
-  )
+const subject: WireSubject<WiseClient> = {
+  service: wise,
+  credentials,
+  server: () => server,
+  call: (client) => client.getTransfer('1'),
+  refusal: (status, code) => ({
+    status,
+    body: { errors: [{ code, message: 'No.', path: 'sourceAmount', arguments: [] }] },
+  }),
+  told: (status) => `Wise answered ${status}: sourceAmount: No.`,
+  refusals: {
+    permanent: [
+      [400, 'error.greaterThanZero'],
+      [404, 'error.greaterThanZero'],
+      [422, 'error.greaterThanZero'],
+    ],
+    transient: [
+      [409, 'ERROR'],
+      [500, 'ERROR'],
+      [503, 'ERROR'],
+    ],
+    limited: [429, 'ERROR'],
+  },
+  pages: { transient: [409, 500, 503] },
+  wordlessBodies: ['{"errors":"many"}'],
+  halfRefusal: 'its status',
 }
 
-async function failure(work: Promise<unknown>) {
-  return wise.readError(await errorOf(work))
-}
+const { connect, failure, failureOf } = onWire(subject)
 
-/** What one request that is answered so comes to. */
-async function failureOf(answer: ProviderAnswer, timeoutMs = 5_000) {
-  server.requests.length = 0
-  server.answerNext(answer)
-  const found = await failure(connect({ timeoutMs }).client.getTransfer('1'))
-  expect(server.requests).toHaveLength(1)
-  return found
-}
+wireBehaviour(subject)
 
 describe('the client', () => {
   it('quotes, makes a transfer, and pays it from the balance', async () => {
@@ -352,20 +343,6 @@ describe('money', () => {
 })
 
 describe('what Wise refuses', () => {
-  const refusal = (status: number, code: string, headers = {}): ProviderAnswer => ({
-    status,
-    headers,
-    body: { errors: [{ code, message: 'No.', path: 'sourceAmount', arguments: [] }] },
-  })
-
-  it.each([400, 404, 422])('%i is permanent, with what Wise says', async (status) => {
-    expect(await failureOf(refusal(status, 'error.greaterThanZero'))).toEqual({
-      kind: 'permanent',
-      code: 'error.greaterThanZero',
-      message: `Wise answered ${status}: sourceAmount: No.`,
-    })
-  })
-
   it('401 is refused, and the token that Wise repeats is not', async () => {
     const { client } = connect()
     server.keys.clear()
@@ -391,17 +368,6 @@ describe('what Wise refuses', () => {
     })
   })
 
-  it.each([409, 500, 503])('%i is transient', async (status) => {
-    expect(await failureOf(refusal(status, 'ERROR'))).toMatchObject({ kind: 'transient', code: 'ERROR' })
-    for (const body of ['<html>', '', 'null', '[]', '{"errors":"many"}']) {
-      expect(await failureOf({ status, body })).toEqual({
-        kind: 'transient',
-        code: `http_${status}`,
-        message: `Wise answered ${status}.`,
-      })
-    }
-  })
-
   it('a problem in the newer form is read, too', async () => {
     const problem = {
       type: '/errors/types/validation',
@@ -416,17 +382,6 @@ describe('what Wise refuses', () => {
     })
   })
 
-  it('429 is limited, by seconds, a date or not at all', async () => {
-    const limited = (headers = {}) => failureOf({ status: 429, headers, body: {} })
-    expect(await limited({ 'retry-after': '5' })).toMatchObject({ kind: 'limited', retryAfterMs: 5_000 })
-    expect(await limited()).toMatchObject({ kind: 'limited', retryAfterMs: 30_000 })
-
-    const found = await limited({ 'retry-after': new Date(Date.now() + 90_000).toUTCString() })
-    if (found?.kind !== 'limited') throw new Error(`It is ${found?.kind}.`)
-    expect(found.retryAfterMs).toBeGreaterThan(85_000)
-    expect(found.retryAfterMs).toBeLessThanOrEqual(90_000)
-  })
-
   it('what is not there is permanent', async () => {
     expect(await failure(connect().client.getTransfer('7'))).toMatchObject({
       kind: 'permanent',
@@ -435,26 +390,8 @@ describe('what Wise refuses', () => {
   })
 })
 
-describe('silence', () => {
-  const transient = (code: string, message: string) => ({ kind: 'transient', code, message })
-
-  it('no answer, or half of one, is a timeout', async () => {
-    const timeout = transient('timeout', 'Wise did not answer in time.')
-    expect(await failureOf({ instead: 'silence' }, 50)).toEqual(timeout)
-    const half = { headers: { 'content-length': '1000' }, body: '{"id": ' }
-    expect(await failureOf(half, 100)).toEqual(timeout)
-  })
-
-  it('a connection that breaks is a connection error', async () => {
-    expect(await failureOf({ instead: 'reset' })).toEqual(
-      transient('connection_error', 'The connection to Wise failed.'),
-    )
-  })
-
-  it('an answer that is no JSON, or another one, is unreadable', async () => {
-    expect(await failureOf({ body: '{"id": 1' })).toEqual(
-      transient('unreadable_answer', 'Wise answered with what is no JSON.'),
-    )
+describe('an answer in another form', () => {
+  it('is unreadable, and told by what is missing', async () => {
     expect(await failureOf({ body: { id: 1, secret: 'x' } })).toMatchObject({
       kind: 'transient',
       code: 'unreadable_answer',
@@ -462,49 +399,6 @@ describe('silence', () => {
         /^Wise answered GET \/v1\/transfers\/1 in an unknown form: targetAccount, /,
       ),
     })
-  })
-
-  it('an error of somebody else is not its own', () => {
-    expect(wise.readError(new SyntaxError('Unexpected token'))).toBeNull()
-    expect(wise.readError(new TypeError('fetch failed'))).toBeNull()
-    expect(wise.readError('a text')).toBeNull()
-  })
-})
-
-describe('what the platform ends', () => {
-  it.each([new RunCancelledError(), new RunTimeoutError(1_000), new DOMException('Aborted', 'AbortError')])(
-    'an abort of the run reaches the request: %s',
-    async (reason) => {
-      for (const answer of [
-        { instead: 'silence' } as const,
-        { headers: { 'content-length': '1000' }, body: '{"id": ' },
-      ]) {
-        server.requests.length = 0
-        server.answerNext(answer)
-        const { client } = connect()
-        const stop = new AbortController()
-        const { signal } = stop
-        const scope = { database: null as never, tenant: null, transaction: null, signal, ended: false }
-        await enterScope(scope, async () => {
-          const work = errorOf(client.balances())
-          await vi.waitFor(() => expect(server.requests).toHaveLength(1))
-          await new Promise((resolve) => setTimeout(resolve, 30))
-          stop.abort(reason)
-          expect(await work).toBe(reason)
-        })
-      }
-    },
-  )
-
-  it('a closed client, or one that is held, sends nothing and says so itself', async () => {
-    const { client, wire } = connect()
-    wire.close()
-    expect(await errorOf(client.balances())).toBeInstanceOf(ServiceClientClosedError)
-    const pass = () => {
-      throw new ServiceHeldError('rawdog', 'wise', null)
-    }
-    expect(await errorOf(connect({ pass }).client.balances())).toBeInstanceOf(ServiceHeldError)
-    expect(server.requests).toHaveLength(0)
   })
 })
 
