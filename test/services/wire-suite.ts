@@ -1,5 +1,5 @@
 /** What every service does, whatever its SDK. Each runs all of it, in a test file of its own. */
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { enterScope } from '../../src/db/scope.ts'
 import {
   RunCancelledError,
@@ -119,16 +119,16 @@ function silence<Client>(subject: WireSubject<Client>): void {
   const connectionError = transient('connection_error', `The connection to ${service.title} failed.`)
 
   it('no answer is a timeout', async () => {
-    expect(await failureOf({ instead: 'silence' }, 50)).toEqual(timeout)
+    expect(await failureOf({ instead: 'silence' }, patienceMs)).toEqual(timeout)
   })
 
   it('so is half an answer', async () => {
-    expect(await failureOf(halfOf(200), 100)).toEqual(timeout)
+    expect(await failureOf(halfOf(200), patienceMs)).toEqual(timeout)
   })
 
   it.each([400, 503])(`half a refusal of %i is told by ${halfRefusal}`, async (status) => {
     const expected = halfRefusal === 'its status' ? { code: `http_${status}` } : timeout
-    expect(await failureOf(halfOf(status), 100)).toMatchObject(expected)
+    expect(await failureOf(halfOf(status), patienceMs)).toMatchObject(expected)
   })
 
   it('a connection that breaks is a connection error', async () => {
@@ -181,11 +181,12 @@ function endings<Client>(subject: WireSubject<Client>): void {
       server().answerNext(answer)
       const { client } = connect()
       const stop = new AbortController()
+      const fetch = vi.spyOn(globalThis, 'fetch')
+      onTestFinished(() => fetch.mockRestore())
       const error = await enterScope(scopeOf(stop.signal), async () => {
         const work = errorOf(call(client))
         await vi.waitFor(() => expect(server().requests).toHaveLength(1))
-        // Nobody can see from here that the first half has arrived.
-        if (!answer.instead) await new Promise((resolve) => setTimeout(resolve, 50))
+        if (!answer.instead) await vi.waitFor(() => expect(fetch).toHaveResolvedTimes(1))
         stop.abort(reason)
         return await work
       })
@@ -231,6 +232,9 @@ function endings<Client>(subject: WireSubject<Client>): void {
     expect(server().requests).toHaveLength(0)
   })
 }
+
+/** Enough for the request, and half an answer, to arrive on a busy machine. */
+const patienceMs = 400
 
 /** The rest of it never comes. */
 function halfOf(status: number): ProviderAnswer {
