@@ -46,6 +46,21 @@ export class HoldGate {
     return until
   }
 
+  /** A provider has just asked to wait; the table does not say so yet. */
+  heed(tenantId: string, service: string, endsInMs: number): void {
+    const standing = this.#closed.get(keyOf(tenantId, service))
+    const isLonger =
+      standing && (standing.until?.getTime() ?? Number.POSITIVE_INFINITY) > this.#options.now() + endsInMs
+    if (!isLonger) this.close(tenantId, service, endsInMs, false)
+  }
+
+  /** A hold was placed, perhaps one of several at the same moment, whose answers come in any order: the longest counts. */
+  placed(tenantId: string, service: string, endsInMs: number | null): Date | null {
+    const standing = this.#closed.get(keyOf(tenantId, service))?.until?.getTime() ?? 0
+    const leftMs = standing - this.#options.now()
+    return this.close(tenantId, service, endsInMs === null ? null : Math.max(endsInMs, leftMs))
+  }
+
   /** Somebody says that the hold has changed. Answers whether the service is held. */
   async refresh(tenantId: string, service: string): Promise<boolean> {
     const hold = await this.#options.read(tenantId, service)

@@ -43,14 +43,14 @@ export class Holds {
   async #place(request: HoldRequest): Promise<Date | null | undefined> {
     const { tenantId, service, endsAfterMs } = request
     // What a provider asks to wait holds at once, and should Postgres be away.
-    if (endsAfterMs !== null) this.gate.close(tenantId, service, endsAfterMs, false)
+    if (endsAfterMs !== null) this.gate.heed(tenantId, service, endsAfterMs)
     const endsInMs = await placeHold(this.#options.database, request)
     if (endsInMs === undefined) {
       this.gate.open(tenantId, service)
       await this.gate.refresh(tenantId, service)
       return undefined
     }
-    return this.gate.close(tenantId, service, endsInMs)
+    return this.gate.placed(tenantId, service, endsInMs)
   }
 
   /** All, or those of one tenant. */
