@@ -1,6 +1,6 @@
 /**
  * The contract of an engine: what queues and dispatches runs. Everything above it (tasks, runs, CLI) speaks to this
- * and never to pg-boss; one suite of behaviours in test/engines runs against every implementation.
+ * and never to pg-boss or Trigger.dev; one suite of behaviours in test/engines runs against every implementation.
  */
 import type { Logger } from 'pino'
 import type { Transaction } from '../db/transaction.ts'
@@ -11,7 +11,7 @@ import type { ServiceAccess } from '../task/services.ts'
 import type { TenantWork } from '../tenants/work.ts'
 
 export interface Engine {
-  readonly name: 'pg-boss' | 'inline'
+  readonly name: 'pg-boss' | 'trigger.dev' | 'inline'
   /** A tenant's queued work, for suspending, resuming and deleting the tenant. */
   readonly tenantWork: TenantWork
   /** Makes what the engine needs in the database. Called once, before anything else. */
