@@ -41,5 +41,10 @@ export function readRunError(error: {
   stackTrace?: string | undefined
 }): RunError {
   const [, name, code] = /^(.*) \[([^\]]*)\]$/s.exec(error.name ?? '') ?? [null, error.name, null]
-  return { name: name || 'Error', code: code ?? null, message: error.message, stack: error.stackTrace ?? null }
+  return {
+    name: name || 'Error',
+    code: code ?? null,
+    message: error.message,
+    stack: error.stackTrace ?? null,
+  }
 }
