@@ -25,6 +25,8 @@ export interface Config {
   triggerSecretKey: Secret<string> | null
   /** Where Trigger.dev is: its cloud, or a server of one's own. */
   triggerApiUrl: string
+  /** The preview branch of that environment, if it is a preview. */
+  triggerPreviewBranch: string | null
   /** Runs that one worker has in flight at once. */
   concurrency: number
   /** How long a stopping worker waits for its runs before it hands them back, in milliseconds. */
@@ -126,6 +128,11 @@ const settings = z.strictObject({
   poolSize: wholeNumber(10, 2, 500),
   engine: z.enum(['pg-boss', 'trigger.dev', 'inline']).default('pg-boss'),
   triggerSecretKey: secretKey.nullable().default(null),
+  triggerPreviewBranch: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must be the name of a branch')
+    .nullable()
+    .default(null),
   triggerApiUrl: httpUrl.prefault('https://api.trigger.dev'),
   concurrency: wholeNumber(Math.max(50, availableParallelism() * 10), 1, 10_000),
   stopTimeoutMs: wholeNumber(25_000, 0, 3_600_000),
@@ -159,6 +166,7 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   engine: ['JOBS_ENGINE'],
   triggerSecretKey: ['TRIGGER_SECRET_KEY'],
   triggerApiUrl: ['TRIGGER_API_URL'],
+  triggerPreviewBranch: ['TRIGGER_PREVIEW_BRANCH'],
   concurrency: ['JOBS_CONCURRENCY', Number],
   stopTimeoutMs: ['JOBS_STOP_TIMEOUT_MS', Number],
   maxPayloadBytes: ['JOBS_MAX_PAYLOAD_BYTES', Number],

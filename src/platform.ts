@@ -240,7 +240,7 @@ export class Platform {
       embedded,
       clients,
       holds,
-      waiter: new RunWaiter((runIds) => engine.getMany(runIds)),
+      waiter: new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs),
       tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
     }
   }
@@ -278,8 +278,8 @@ export class Platform {
     }
     if (this.config.engine === 'trigger.dev') {
       const { TriggerEngine } = await import('./engines/trigger/engine.ts')
-      const { triggerApiUrl: url, triggerSecretKey: key } = this.config
-      return new TriggerEngine({ url, key, database, logger })
+      const { triggerApiUrl: url, triggerSecretKey: key, triggerPreviewBranch: previewBranch } = this.config
+      return new TriggerEngine({ url, key, previewBranch, database, logger })
     }
     const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')

@@ -12,6 +12,8 @@ import type { TenantWork } from '../tenants/work.ts'
 
 export interface Engine {
   readonly name: 'pg-boss' | 'trigger.dev' | 'inline'
+  /** Who waits for a run asks for it no more often than this, where asking costs more than a statement. */
+  readonly askedAtMostEveryMs?: number
   /** A tenant's queued work, for suspending, resuming and deleting the tenant. */
   readonly tenantWork: TenantWork
   /** Makes what the engine needs in the database. Called once, before anything else. */
@@ -84,3 +86,7 @@ export interface Worker {
   /** Takes nothing new, waits for what runs, and hands back what is left when the time is over. */
   stop(options?: { timeoutMs?: number }): Promise<void>
 }
+
+/** Why no process of ours is a worker with that engine, and what to do. */
+export const workersElsewhere =
+  'With JOBS_ENGINE=trigger.dev, Trigger.dev runs the workers: deploy the tasks with `npx trigger.dev deploy`, or run them here with `npx trigger.dev dev`.'

@@ -1,69 +1,108 @@
-/** The Trigger.dev engine, the caller's side: triggers and reads runs. Where they run is deploy.ts. */
+/**
+ * The Trigger.dev engine, the caller's side: triggers, reads and cancels runs through Trigger.dev's API. Trigger.dev
+ * queues and runs them; what it runs is deploy.ts.
+ */
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
-import { ConfigError } from '../../errors.ts'
-import type { Secret } from '../../secret.ts'
-import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
+import { ConfigError, TriggerUnavailableError } from '../../errors.ts'
+import { type Attempt, isFinal, type Run, type RunHandle, type RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
-import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.ts'
+import { type Engine, type RunFilter, type RunPage, type Worker, workersElsewhere } from '../engine.ts'
+import { type ApiOptions, TriggerApi } from './api.ts'
+import { Enqueuer } from './enqueue.ts'
+import { KnownRuns } from './known-runs.ts'
+import { RunReader } from './read.ts'
+import { countHeld, tenantWork } from './tenant-work.ts'
 
-export interface TriggerEngineOptions {
-  url: string
-  key: Secret<string> | null
+export interface TriggerEngineOptions extends ApiOptions {
   database: Database
   logger: Logger
 }
 
-const soon = (): never => {
-  throw new ConfigError('The Trigger.dev engine is being written.')
-}
-
 export class TriggerEngine implements Engine {
   readonly name = 'trigger.dev'
-  readonly tenantWork: TenantWork = {
-    countOpen: async () => 0,
-    drop: async () => {},
-    release: async () => {},
+  /** A run costs a request each time, and Trigger.dev takes 1,500 in a minute. */
+  readonly askedAtMostEveryMs = 5_000
+  readonly tenantWork: TenantWork
+  readonly #api: TriggerApi
+  readonly #known = new KnownRuns()
+  readonly #reader: RunReader
+  readonly #enqueuer: Enqueuer
+
+  constructor({ database, logger, ...options }: TriggerEngineOptions) {
+    this.#api = new TriggerApi(options)
+    this.#reader = new RunReader(this.#api, database, this.#known)
+    this.#enqueuer = new Enqueuer({
+      api: this.#api,
+      reader: this.#reader,
+      known: this.#known,
+      database,
+      logger,
+    })
+    this.tenantWork = tenantWork(this.#api, database, () => this.#enqueuer.settled())
   }
 
-  constructor(_options: TriggerEngineOptions) {}
-
+  /** Nothing of it is in the database, and an app that cannot reach Trigger.dev yet must start all the same. */
   async start(): Promise<void> {}
 
-  async enqueue(_requests: readonly RunRequest[], _transaction: Transaction | null): Promise<RunHandle[]> {
-    return soon()
+  enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]> {
+    return this.#enqueuer.enqueue(requests, transaction)
   }
 
-  async get(_runId: string): Promise<Run | null> {
-    return soon()
+  async get(runId: string): Promise<Run | null> {
+    await this.#enqueuer.settled()
+    return await this.#reader.get(runId)
   }
 
-  async getMany(_runIds: readonly string[]): Promise<Run[]> {
-    return soon()
+  async getMany(runIds: readonly string[]): Promise<Run[]> {
+    await this.#enqueuer.settled()
+    return await this.#reader.getMany(runIds)
   }
 
-  async list(_filter: RunFilter): Promise<RunPage> {
-    return soon()
+  async list(filter: RunFilter): Promise<RunPage> {
+    await this.#enqueuer.settled()
+    return await this.#reader.list(filter)
   }
 
-  async attempts(_runId: string): Promise<Attempt[]> {
-    return soon()
+  attempts(runId: string): Promise<Attempt[]> {
+    return this.#reader.attempts(runId)
   }
 
-  async cancel(_runId: string): Promise<boolean> {
-    return soon()
+  /** Trigger.dev answers a cancel of a run that has ended as any other, so it is looked at before and after. */
+  async cancel(runId: string): Promise<boolean> {
+    await this.#enqueuer.settled()
+    const triggerId = await this.#reader.findTriggerId(runId)
+    if (triggerId === null) {
+      if (this.#known.unseen(runId)) throw notYetThere(runId)
+      return false
+    }
+    const before = await this.#reader.getByTriggerId(triggerId)
+    if (!before || isFinal(before.state)) return false
+    await this.#api.cancel(triggerId)
+    const after = await this.#reader.getByTriggerId(triggerId)
+    return after !== null && (after.state === 'cancelled' || !isFinal(after.state))
   }
 
-  async countHeld(_tenantId: string, _service: string): Promise<number> {
-    return soon()
+  countHeld(tenantId: string, service: string): Promise<number> {
+    return countHeld(this.#api, tenantId, service)
   }
 
+  /** What waits looks for itself (run.ts). */
   release(): void {}
 
-  async work(_options: WorkOptions): Promise<Worker> {
-    throw new ConfigError('Trigger.dev runs the workers of this platform.')
+  async work(): Promise<Worker> {
+    throw new ConfigError(workersElsewhere)
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.#enqueuer.close()
+  }
+}
+
+function notYetThere(runId: string): TriggerUnavailableError {
+  return new TriggerUnavailableError(
+    `to cancel run ${runId}`,
+    'it has accepted the batch of this run and not yet made the run',
+  )
 }
