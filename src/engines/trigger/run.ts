@@ -8,7 +8,7 @@ import { RunCancelledError, RunTimeoutError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Dispatcher } from '../../task/dispatcher.ts'
 import { execute } from '../../task/execute.ts'
-import type { JsonValue } from '../../task/json.ts'
+import { type JsonValue, storableError } from '../../task/json.ts'
 import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
 import { pause } from './pause.ts'
@@ -63,7 +63,8 @@ export async function runOnTrigger(
       return outcome.output
     case 'cancelled':
     case 'abandoned':
-      throw attempt.signal.reason
+      // Whatever this says: Trigger.dev has ended the run already.
+      throw new RunFailedError(storableError(attempt.signal.reason))
     case 'retry':
     case 'failed':
       await keep(task, input, attempt, outcome, startedAt, host)
