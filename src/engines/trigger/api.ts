@@ -7,6 +7,7 @@
  */
 import { auth, idempotencyKeys, TriggerClient } from '@trigger.dev/sdk'
 import { TriggerUnavailableError } from '../../errors.ts'
+import { rememberSecret } from '../../redact.ts'
 import type { Secret } from '../../secret.ts'
 import { isNotFound, noKey, readApiError } from './api-errors.ts'
 import type { TriggerCall } from './request.ts'
@@ -46,7 +47,10 @@ export class TriggerApi {
     // Without a branch of ours the SDK would take one from VERCEL_GIT_COMMIT_REF; an empty one is none.
     this.#config = { baseURL: url, previewBranch: previewBranch ?? '' }
     // Where Trigger.dev runs us it provides a credential, which the SDK finds itself.
-    if (key) this.#config.accessToken = key.reveal()
+    if (key) {
+      this.#config.accessToken = key.reveal()
+      rememberSecret(key.reveal())
+    }
     this.#timeoutMs = timeoutMs
   }
 
@@ -62,7 +66,8 @@ export class TriggerApi {
   }
 
   async retrieve(triggerId: string): Promise<ApiRun | null> {
-    return await this.#call(`to read run ${triggerId}`, async ({ runs }) => {
+    const what = `to read run ${triggerId}`
+    const run = await this.#call(what, async ({ runs }) => {
       try {
         return await runs.retrieve(triggerId)
       } catch (error) {
@@ -70,6 +75,17 @@ export class TriggerApi {
         throw error
       }
     })
+    // Large ones are in an object store. Where it does not give them, the SDK says nothing, and nothing is an output.
+    if (
+      run &&
+      (isMissing(run.payloadPresignedUrl, run.payload) || isMissing(run.outputPresignedUrl, run.output))
+    ) {
+      throw new TriggerUnavailableError(
+        what,
+        'its payload or output could not be fetched from the object store',
+      )
+    }
+    return run
   }
 
   /** Newest first. */
@@ -129,3 +145,7 @@ export class TriggerApi {
 }
 
 const tooLate = Symbol('too late')
+
+function isMissing(url: string | undefined, value: unknown): boolean {
+  return url !== undefined && value === undefined
+}
