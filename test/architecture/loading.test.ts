@@ -33,6 +33,15 @@ test('importing the client loads no task and no engine', () => {
   expect(below(loaded, 'node_modules/pg-boss', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
 })
 
+test('importing the tasks as Trigger.dev does opens no socket, starts no timer and needs no environment', () => {
+  const { loaded, sockets, alive } = importInFreshProcess('./tasks/index.trigger.ts')
+
+  // The SDK looks whether stdout is a terminal, and that opens it: a pipe here, and nothing that keeps a process alive.
+  expect({ sockets, alive: alive.filter((what) => what !== 'PipeWrap') }).toEqual({ sockets: 0, alive: [] })
+  expect(below(loaded, 'node_modules/@trigger.dev/sdk')).not.toEqual([])
+  expect(below(loaded, 'node_modules/pg-boss', 'src/engines/pg-boss', 'src/cli')).toEqual([])
+})
+
 test('the probe sees a socket, a timer and pg-boss', () => {
   const { loaded, sockets, alive } = importInFreshProcess('./test/fixtures/loading/busy.ts')
 
