@@ -15,6 +15,9 @@ interface ApiError {
 export function readApiError(thrown: unknown, what: string): JobsError {
   const error = innermost(thrown)
   if (error instanceof Error && error.name === 'ApiClientMissingError') return noKey()
+  if (error instanceof Error && error.name === 'BatchNotSealedError') {
+    return new TriggerUnavailableError(what, 'it did not get all of the batch')
+  }
   if (!isApiError(error)) {
     // Not an answer of its API: the SDK could not read one, or could not send.
     return new TriggerUnavailableError(what, 'its answer cannot be read')
