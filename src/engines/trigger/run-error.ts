@@ -45,6 +45,6 @@ export function readRunError(error: {
     name: name || 'Error',
     code: code ?? null,
     message: error.message,
-    stack: error.stackTrace ?? null,
+    stack: error.stackTrace || null,
   }
 }
