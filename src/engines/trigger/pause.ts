@@ -30,6 +30,11 @@ export async function pause(
   }
 }
 
+/** One that a process has left behind which died while it waited. */
+export function dropOldNote(): void {
+  if (metadata.get(waitingKey) !== undefined) metadata.del(waitingKey)
+}
+
 async function waitOutside(until: number, signal: AbortSignal, logger: Logger): Promise<void> {
   for (;;) {
     const leftMs = until - Date.now()
@@ -54,6 +59,7 @@ async function sleepInPlace(delayMs: number, signal: AbortSignal): Promise<void>
 
 async function orAborted(waiting: Promise<void>, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason)
     const onAbort = () => reject(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     waiting.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))

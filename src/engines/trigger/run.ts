@@ -11,7 +11,7 @@ import { execute } from '../../task/execute.ts'
 import { type JsonValue, storableError } from '../../task/json.ts'
 import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
-import { pause } from './pause.ts'
+import { dropOldNote, pause } from './pause.ts'
 import { recordAttempt } from './record-attempt.ts'
 import { RunFailedError, RunRetryError } from './run-error.ts'
 
@@ -54,6 +54,7 @@ export async function runOnTrigger(
   host: RunHost,
 ): Promise<JsonValue> {
   const attempt = { ...given, signal: inOurWords(given.signal, task) }
+  dropOldNote()
   let startedAt = new Date()
   const outcome = await untilFinal(task, input, attempt, host, () => {
     startedAt = new Date()
