@@ -3,6 +3,7 @@
  * for a batch does not tell which run has the key.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntil } from '@trigger.dev/sdk'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
 import { platformTransaction } from '../../db/platform-transaction.ts'
@@ -154,6 +155,8 @@ export class Enqueuer {
       this.#pending.delete(sending),
     )
     this.#pending.add(sending)
+    // In a run on Trigger.dev: its process may be gone as soon as the run has ended. Elsewhere it does nothing.
+    waitUntil(sending)
   }
 
   /** The transaction has committed; nobody is left to be told of a failure but the operator. */

@@ -1,4 +1,6 @@
 /** Both sides at once: triggered through the API, run by Trigger.dev's real executor, read through the API. */
+import { waitUntil } from '@trigger.dev/core/v3'
+import { StandardWaitUntilManager } from '@trigger.dev/core/v3/workers'
 import { expect, test } from 'vitest'
 import { resumeTenant, runs, suspendTenant } from '../../../src/default-platform.ts'
 import { AbortTaskError } from '../../../src/errors.ts'
@@ -9,7 +11,7 @@ import { snooze } from '../../../src/task/snooze.ts'
 import { toTriggerTasks } from '../../../src/trigger.ts'
 import { defineIn, Executor } from '../../fixtures/trigger/executor.ts'
 import type { Working } from '../../fixtures/trigger/platform.ts'
-import { cloud, newTenant, onTriggerDev, stored } from './kit.ts'
+import { cloud, newTenant, note, onTriggerDev, stored, storedOf } from './kit.ts'
 
 let act: (context: TaskContext) => unknown = () => null
 const acting = defineTask({
@@ -20,17 +22,21 @@ const acting = defineTask({
 })
 defineIn('tasks/index.trigger.ts', () => toTriggerTasks([acting]))
 
-onTriggerDev({ tasks: [acting] })
+onTriggerDev({ tasks: [acting, note] })
 
 /** Runs what is due, and what becomes due by it. */
-async function drain(): Promise<void> {
+async function drain(onAttempt: () => void = () => {}): Promise<void> {
   const executor = new Executor({
     url: cloud.url,
     secretKey: cloud.secretKey,
     waitpoint: (id) => cloud.waitpoint(id),
   })
-  const working: Working = cloud.work({ runAttempt: (...attempt) => executor.runAttempt(...attempt) })
-  while (cloud.store.unfinished().size > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  const working: Working = cloud.work({
+    runAttempt: (...attempt) => executor.runAttempt(...attempt),
+    isWanted: (taskId) => taskId === acting.id,
+    onAttempt,
+  })
+  while (cloud.store.unfinished().has(acting.id)) await new Promise((resolve) => setTimeout(resolve, 5))
   await working.stop()
 }
 
@@ -121,6 +127,25 @@ test('a cancel aborts the signal of a running run', async () => {
   expect(await stopped.promise).toMatchObject({ code: 'RUN_CANCELLED' })
   await draining
   expect(await runs.get(id)).toMatchObject({ state: 'cancelled', output: null, error: null })
+})
+
+test('a run does not end before what its transaction has promised is triggered', async () => {
+  waitUntil.setGlobalManager(new StandardWaitUntilManager())
+  const tenantId = await newTenant()
+  const childrenAtEnd: number[] = []
+  const children = () => storedOf(tenantId).filter(({ taskId }) => taskId === note.id).length
+  act = async ({ transaction }) => {
+    await transaction(() => note.trigger({ tenantId }))
+    return children()
+  }
+  cloud.answerNext(
+    { status: 503, headers: { 'x-should-retry': 'false' } },
+    { matches: ({ path }) => path.includes(encodeURIComponent(note.id)) },
+  )
+  const { id } = await acting.trigger({ tenantId })
+  await drain(() => childrenAtEnd.push(children()))
+  expect(await runs.get(id)).toMatchObject({ state: 'completed', output: 0 })
+  expect(childrenAtEnd).toEqual([1])
 })
 
 async function drainUntil(done: () => boolean): Promise<void> {
