@@ -20,7 +20,13 @@ export interface Config {
   dataDir: string
   /** Connections of this process, besides the one that listens. */
   poolSize: number
-  engine: 'pg-boss' | 'inline'
+  engine: 'pg-boss' | 'trigger.dev' | 'inline'
+  /** Secret key of the Trigger.dev environment that runs are triggered in. Null: this process triggers nothing there. */
+  triggerSecretKey: Secret<string> | null
+  /** Where Trigger.dev is: its cloud, or a server of one's own. */
+  triggerApiUrl: string
+  /** The preview branch of that environment, if it is a preview. */
+  triggerPreviewBranch: string | null
   /** Runs that one worker has in flight at once. */
   concurrency: number
   /** How long a stopping worker waits for its runs before it hands them back, in milliseconds. */
@@ -52,7 +58,9 @@ export interface ServiceSettings {
 }
 
 /** As `configure` takes it: keys are texts there. */
-export interface ConfigOptions extends Partial<Omit<Config, 'encryptionKeys' | 'shopifyEncryptionKeys'>> {
+export interface ConfigOptions
+  extends Partial<Omit<Config, 'encryptionKeys' | 'shopifyEncryptionKeys' | 'triggerSecretKey'>> {
+  triggerSecretKey?: string | Secret<string> | null
   encryptionKeys?: string | Secret<readonly Buffer[]>
   shopifyEncryptionKeys?: string | Secret<readonly Buffer[]>
 }
@@ -104,12 +112,28 @@ const keyList = z.union([
   }),
 ])
 
+const secretKey = z.union([
+  z.instanceof(Secret<string>),
+  z
+    .string()
+    // It travels in a header, and what a header refuses is quoted in its error.
+    .regex(/^[\x21-\x7e]+$/, 'must be a secret key like tr_prod_..., without spaces')
+    .transform((key) => new Secret(key)),
+])
+
 const settings = z.strictObject({
   databaseUrl: postgresUrl,
   directUrl: postgresUrl,
   dataDir: path.prefault(join('.cgk', 'postgres')),
   poolSize: wholeNumber(10, 2, 500),
-  engine: z.enum(['pg-boss', 'inline']).default('pg-boss'),
+  engine: z.enum(['pg-boss', 'trigger.dev', 'inline']).default('pg-boss'),
+  triggerSecretKey: secretKey.nullable().default(null),
+  triggerPreviewBranch: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must be the name of a branch')
+    .nullable()
+    .default(null),
+  triggerApiUrl: httpUrl.prefault('https://api.trigger.dev'),
   concurrency: wholeNumber(Math.max(50, availableParallelism() * 10), 1, 10_000),
   stopTimeoutMs: wholeNumber(25_000, 0, 3_600_000),
   maxPayloadBytes: wholeNumber(1024 * 1024, 1024, 64 * 1024 * 1024),
@@ -140,6 +164,9 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   dataDir: ['JOBS_DATA_DIR'],
   poolSize: ['JOBS_POOL_SIZE', Number],
   engine: ['JOBS_ENGINE'],
+  triggerSecretKey: ['TRIGGER_SECRET_KEY'],
+  triggerApiUrl: ['TRIGGER_API_URL'],
+  triggerPreviewBranch: ['TRIGGER_PREVIEW_BRANCH'],
   concurrency: ['JOBS_CONCURRENCY', Number],
   stopTimeoutMs: ['JOBS_STOP_TIMEOUT_MS', Number],
   maxPayloadBytes: ['JOBS_MAX_PAYLOAD_BYTES', Number],

@@ -37,8 +37,9 @@ import type { Tenant } from './tenants/tenant.ts'
 
 let platform: Platform | null = null
 
-export function defaultPlatform(): Platform {
-  platform ??= new Platform()
+/** `make` is called where nobody has used or configured one before. */
+export function defaultPlatform(make = () => new Platform()): Platform {
+  platform ??= make()
   return platform
 }
 

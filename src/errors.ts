@@ -297,6 +297,32 @@ export class WaitTimeoutError extends JobsError {
   }
 }
 
+// ── Trigger.dev ─────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Trigger.dev takes neither this request nor the same one again: its key, an option or a payload must change. */
+export class TriggerRefusedError extends JobsError {
+  readonly code = 'TRIGGER_REFUSED'
+  /** The HTTP status it answered. */
+  readonly status: number
+
+  constructor(what: string, status: number, reason: string) {
+    super(`Trigger.dev refused ${what} (HTTP ${status}): ${reason}`)
+    this.status = status
+  }
+}
+
+/**
+ * Trigger.dev did not answer, not in time, or nothing that can be read, after all tries. What was to be triggered may
+ * have been: trigger it again with the same idempotency key.
+ */
+export class TriggerUnavailableError extends JobsError {
+  readonly code = 'TRIGGER_UNAVAILABLE'
+
+  constructor(what: string, reason: string) {
+    super(`Trigger.dev could not be reached ${what}: ${reason}. Check TRIGGER_API_URL, or try again later.`)
+  }
+}
+
 // ── services and credentials ────────────────────────────────────────────────────────────────────────────────
 
 export class UnknownServiceError extends JobsError {

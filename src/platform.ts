@@ -239,7 +239,7 @@ export class Platform {
       embedded,
       clients,
       holds,
-      waiter: new RunWaiter((runIds) => engine.getMany(runIds)),
+      waiter: new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs),
       tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
     }
   }
@@ -275,14 +275,20 @@ export class Platform {
   }
 
   /** Only the chosen engine is loaded. */
-  async #makeEngine(url: string, database: Database, listener: Listener): Promise<Engine> {
+  async #makeEngine(databaseUrl: string, database: Database, listener: Listener): Promise<Engine> {
     const { logger } = this
     if (this.config.engine === 'inline') {
       const { InlineEngine } = await import('./engines/inline/engine.ts')
       return new InlineEngine({ database, clock: this.#clock })
     }
+    if (this.config.engine === 'trigger.dev') {
+      const { TriggerEngine } = await import('./engines/trigger/engine.ts')
+      const { triggerApiUrl: url, triggerSecretKey: key, triggerPreviewBranch: previewBranch } = this.config
+      return new TriggerEngine({ url, key, previewBranch, database, logger })
+    }
+    const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
-    return new PgBossEngine({ url, database, listener, migrate: this.config.migrate === 'auto', logger })
+    return new PgBossEngine({ url: databaseUrl, database, listener, migrate, logger })
   }
 
   /** One tenant's failure is that tenant's: the others start, and `cgk migrate` shows what is wrong. */

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { type Config, readConfig } from '../src/config.ts'
 import { ConfigError } from '../src/errors.ts'
@@ -43,6 +44,30 @@ test('paths are resolved, wherever they come from', () => {
   expect(readConfig({}, env)).toMatchObject(resolved)
 })
 
+test('Trigger.dev: where it is, and a key that nobody gets to see', () => {
+  expect(readConfig({}, {})).toMatchObject({
+    triggerApiUrl: 'https://api.trigger.dev',
+    triggerSecretKey: null,
+    triggerPreviewBranch: null,
+  })
+  const env = {
+    JOBS_ENGINE: 'trigger.dev',
+    TRIGGER_SECRET_KEY: 'tr_prod_hush',
+    TRIGGER_API_URL: 'http://trigger.local:8030/',
+    TRIGGER_PREVIEW_BRANCH: 'feature/x',
+  }
+  const config = readConfig({}, env)
+  expect(config).toMatchObject({
+    engine: 'trigger.dev',
+    triggerApiUrl: 'http://trigger.local:8030',
+    triggerPreviewBranch: 'feature/x',
+  })
+  expect(config.triggerSecretKey?.reveal()).toBe('tr_prod_hush')
+  expect(inspect(config) + JSON.stringify(config)).not.toContain('hush')
+  // As the command line gives it on.
+  expect(readConfig(config, {}).triggerSecretKey?.reveal()).toBe('tr_prod_hush')
+})
+
 describe('refused by name, without the value', () => {
   const options: [options: Record<string, unknown>, message: RegExp][] = [
     [{ databaseUrl: 'mysql://jobs:hush@there/jobs' }, /databaseUrl: must start with/],
@@ -59,6 +84,10 @@ describe('refused by name, without the value', () => {
     [{ stopTimeoutMs: Number.POSITIVE_INFINITY }, /stopTimeoutMs/],
     [{ maxPayloadBytes: 1 }, /maxPayloadBytes/],
     [{ engine: 'hush' }, /engine/],
+    [{ triggerSecretKey: 'hush hush' }, /triggerSecretKey: must be a secret key/],
+    [{ triggerSecretKey: 'hush\n' }, /triggerSecretKey: must be a secret key/],
+    [{ triggerApiUrl: 'ftp://hush' }, /triggerApiUrl: must be a URL/],
+    [{ triggerPreviewBranch: 'hush hush' }, /triggerPreviewBranch: must be the name of a branch/],
     [{ migrate: true }, /migrate/],
     [{ logLevel: 'hush' }, /logLevel/],
     [{ databaseURL: 'hush', pool: 5 }, /there is no setting databaseURL, pool/],

@@ -7,6 +7,7 @@ import { credentialList } from './credential-list.ts'
 import { credentialRotate } from './credential-rotate.ts'
 import { credentialSet } from './credential-set.ts'
 import { credentialVerify } from './credential-verify.ts'
+import { deployCheck } from './deploy-check.ts'
 import { dev } from './dev.ts'
 import { reportFailure } from './failure.ts'
 import { holdList } from './hold-list.ts'
@@ -31,6 +32,7 @@ const groups: Record<string, Command[]> = {
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
   'Keys:': [credentialKey, credentialRotate],
   'Database:': [migrate, migrateStatus],
+  'Trigger.dev:': [deployCheck],
 }
 
 const exitCodes = `

@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
+import { workersElsewhere } from '../engines/engine.ts'
 import { ConfigError } from '../errors.ts'
 import type { Platform } from '../platform.ts'
 import { stopAsked, untilAborted, usesEmbedded } from './interrupt.ts'
@@ -34,6 +35,11 @@ export function refuseInline({ config }: Platform): void {
   throw new ConfigError(
     'JOBS_ENGINE=inline keeps runs in the memory of one process, so no other command sees them. Set JOBS_ENGINE=pg-boss, or leave it out.',
   )
+}
+
+/** Before anything connects, what the engine would say once it is there. */
+export function refuseTriggerDev({ config }: Platform): void {
+  if (config.engine === 'trigger.dev') throw new ConfigError(workersElsewhere)
 }
 
 /** The command itself ends when `stop` aborts. */

@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { atLeastOne, list } from './arguments.ts'
 import { untilAborted } from './interrupt.ts'
-import { refuseInline, stayOnPlatform } from './session.ts'
+import { refuseInline, refuseTriggerDev, stayOnPlatform } from './session.ts'
 import { outliveStrayErrors } from './stray-errors.ts'
 
 interface Options {
@@ -17,6 +17,7 @@ export const worker = new Command('worker')
   .action(async ({ tasks, concurrency }: Options) => {
     await stayOnPlatform(async ({ startWorker }, platform, stop) => {
       refuseInline(platform)
+      refuseTriggerDev(platform)
       const { config, logger } = platform
       outliveStrayErrors(logger)
       const running = await startWorker({

@@ -1,6 +1,6 @@
 /**
  * The contract of an engine: what queues and dispatches runs. Everything above it (tasks, runs, CLI) speaks to this
- * and never to pg-boss; one suite of behaviours in test/engines runs against every implementation.
+ * and never to pg-boss or Trigger.dev; one suite of behaviours in test/engines runs against every implementation.
  */
 import type { Logger } from 'pino'
 import type { Transaction } from '../db/transaction.ts'
@@ -11,7 +11,9 @@ import type { ServiceAccess } from '../task/services.ts'
 import type { TenantWork } from '../tenants/work.ts'
 
 export interface Engine {
-  readonly name: 'pg-boss' | 'inline'
+  readonly name: 'pg-boss' | 'trigger.dev' | 'inline'
+  /** Who waits for a run asks for it no more often than this, where asking costs more than a statement. */
+  readonly askedAtMostEveryMs?: number
   /** A tenant's queued work, for suspending, resuming and deleting the tenant. */
   readonly tenantWork: TenantWork
   /** Makes what the engine needs in the database. Called once, before anything else. */
@@ -84,3 +86,7 @@ export interface Worker {
   /** Takes nothing new, waits for what runs, and hands back what is left when the time is over. */
   stop(options?: { timeoutMs?: number }): Promise<void>
 }
+
+/** Why no process of ours is a worker with that engine, and what to do. */
+export const workersElsewhere =
+  'With JOBS_ENGINE=trigger.dev, Trigger.dev runs the workers: deploy the tasks with `npx trigger.dev deploy`, or run them here with `npx trigger.dev dev`.'

@@ -17,17 +17,19 @@ interface Waiting {
 }
 
 const firstPauseMs = 20
-const longestPauseMs = 500
+const usualPauseMs = 500
 
 export class RunWaiter {
   readonly #read: (runIds: readonly string[]) => Promise<Run[]>
+  readonly #longestPauseMs: number
   readonly #waiting = new Map<string, Set<Waiting>>()
   #timer: NodeJS.Timeout | undefined
   #asking = false
   #pauseMs = firstPauseMs
 
-  constructor(read: (runIds: readonly string[]) => Promise<Run[]>) {
+  constructor(read: (runIds: readonly string[]) => Promise<Run[]>, longestPauseMs = usualPauseMs) {
     this.#read = read
+    this.#longestPauseMs = longestPauseMs
   }
 
   /** The run in its final state. Throws UnknownRunError, WaitTimeoutError, or the reason of the signal. */
@@ -94,7 +96,7 @@ export class RunWaiter {
     }
     if (this.#waiting.size === 0) return
     this.#askIn(this.#pauseMs)
-    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 1.5)
+    this.#pauseMs = Math.min(this.#longestPauseMs, this.#pauseMs * 1.5)
   }
 
   #answer(runId: string, run: Run | undefined): void {

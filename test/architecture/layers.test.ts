@@ -92,6 +92,17 @@ describe('a breach is found:', () => {
     ],
 
     [
+      'the file that Trigger.dev discovers',
+      { 'tasks/index.trigger.ts': "import '@cgk-platform/jobs/trigger'" },
+      null,
+    ],
+    [
+      'a task that knows Trigger.dev',
+      { 'tasks/a/b.ts': "import '@cgk-platform/jobs/trigger'" },
+      /public API/,
+    ],
+
+    [
       'a circle',
       {
         'src/db/a.ts': "import './b.ts'",

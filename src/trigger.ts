@@ -1,0 +1,49 @@
+/**
+ * What the file imports in which Trigger.dev finds the tasks, from `@cgk-platform/jobs/trigger`:
+ *
+ *     // tasks/index.trigger.ts
+ *     import { toTriggerTasks } from '@cgk-platform/jobs/trigger'
+ *     import registry from './index.ts'
+ *
+ *     toTriggerTasks(registry)
+ *
+ * The import, and this call, connect to nothing and need no environment: Trigger.dev imports the file to learn what tasks
+ * there are. The platform is made at the first run.
+ */
+import { close, defaultPlatform } from './default-platform.ts'
+import { defineTriggerTasks } from './engines/trigger/deploy.ts'
+import type { RunHost } from './engines/trigger/run.ts'
+import { ConfigError } from './errors.ts'
+import { Platform } from './platform.ts'
+import type { AnyTask } from './task/define.ts'
+
+/** Makes every task of the registry a task of Trigger.dev. */
+export function toTriggerTasks(registry: readonly AnyTask[]): void {
+  defineTriggerTasks(registry, hostOf(registry))
+}
+
+function hostOf(registry: readonly AnyTask[]): RunHost {
+  /** Not one that the app has configured: that one is the app's to end. */
+  let own: Platform | null = null
+  // Deploys migrate, with cgk migrate: the bundle that Trigger.dev runs has no migrations with it.
+  const make = () => (own = new Platform({ engine: 'trigger.dev', migrate: 'off', tasks: registry }))
+  const platform = () => defaultPlatform(make)
+  return {
+    get logger() {
+      return platform().logger
+    },
+    async environment() {
+      const used = platform()
+      if (used.config.databaseUrl === null) {
+        throw new ConfigError(
+          'Where Trigger.dev runs tasks there is no Postgres of their own: set DATABASE_URL in its environment variables.',
+        )
+      }
+      const { database, clients, holds } = await used.ready()
+      return { database, dispatcher: used.dispatcher, services: { clients, holds }, logger: used.logger }
+    },
+    async rest() {
+      if (platform() === own) await close()
+    },
+  }
+}

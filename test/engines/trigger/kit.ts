@@ -1,0 +1,76 @@
+/** A platform whose engine is Trigger.dev, and the fixture that plays it. Every request must fit the SDK's schemas. */
+import { randomBytes } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { z } from 'zod'
+import { readTestConfig } from '../../../src/config.ts'
+import { close, configure, createTenant } from '../../../src/default-platform.ts'
+import type { Engine } from '../../../src/engines/engine.ts'
+import type { Platform, PlatformOptions } from '../../../src/platform.ts'
+import { defineTask } from '../../../src/task/define.ts'
+import { tenantPayload } from '../../../src/task/payload.ts'
+import { createTestDatabase, type TestDatabase } from '../../../src/testing/database.ts'
+import { TriggerPlatform } from '../../fixtures/trigger/platform.ts'
+import type { StoredRun } from '../../fixtures/trigger/stored-run.ts'
+
+export const note = defineTask({
+  id: 'trigger-test/note',
+  payload: tenantPayload({
+    text: z
+      .string()
+      .transform((text) => `<${text}>`)
+      .default('none'),
+  }),
+  retry: { maxAttempts: 4 },
+  run: ({ text }) => text,
+})
+export const other = defineTask({ id: 'trigger-test/other', payload: tenantPayload({}), run: () => null })
+
+/** Trigger.dev. */
+export let cloud: TriggerPlatform
+export let platform: Platform
+export let engine: Engine
+/** What was logged, as JSON lines. */
+export const logged: string[] = []
+let database: TestDatabase
+
+export function onTriggerDev(options: PlatformOptions = {}): void {
+  beforeAll(async () => {
+    const { template } = readTestConfig()
+    database = await createTestDatabase(template === undefined ? {} : { template })
+    cloud = await new TriggerPlatform().listen()
+    platform = configure({
+      engine: 'trigger.dev',
+      triggerApiUrl: cloud.url,
+      triggerSecretKey: cloud.secretKey,
+      databaseUrl: database.url,
+      tasks: [note, other],
+      logLevel: 'silent',
+      ...options,
+    })
+    engine = (await platform.ready()).engine
+  })
+  afterEach(() => expect(cloud.misfits).toEqual([]))
+  afterAll(async () => {
+    await close()
+    await cloud.close()
+    await database.drop()
+  })
+}
+
+export async function newTenant(): Promise<string> {
+  const slug = `test_${randomBytes(6).toString('hex')}`
+  await createTenant(slug)
+  return slug
+}
+
+/** As Trigger.dev keeps it. */
+export function stored(runId: string): StoredRun {
+  const found = cloud.store.all().find(({ tags }) => tags.includes(`run:${runId}`))
+  if (!found) throw new Error(`Trigger.dev has no run ${runId}.`)
+  return found
+}
+
+/** The runs that Trigger.dev has of a tenant. */
+export function storedOf(tenantId: string): StoredRun[] {
+  return cloud.store.all().filter(({ tags }) => tags.includes(`tenant:${tenantId}`))
+}

@@ -1,0 +1,153 @@
+/** Both sides at once: triggered through the API, run by Trigger.dev's real executor, read through the API. */
+import { waitUntil } from '@trigger.dev/core/v3'
+import { StandardWaitUntilManager } from '@trigger.dev/core/v3/workers'
+import { expect, test } from 'vitest'
+import { resumeTenant, runs, suspendTenant } from '../../../src/default-platform.ts'
+import { AbortTaskError } from '../../../src/errors.ts'
+import type { TaskContext } from '../../../src/task/context.ts'
+import { defineTask } from '../../../src/task/define.ts'
+import { tenantPayload } from '../../../src/task/payload.ts'
+import { snooze } from '../../../src/task/snooze.ts'
+import { toTriggerTasks } from '../../../src/trigger.ts'
+import { defineIn, Executor } from '../../fixtures/trigger/executor.ts'
+import type { Working } from '../../fixtures/trigger/platform.ts'
+import { cloud, newTenant, note, onTriggerDev, stored, storedOf } from './kit.ts'
+
+let act: (context: TaskContext) => unknown = () => null
+const acting = defineTask({
+  id: 'together/acting',
+  payload: tenantPayload({}),
+  retry: { maxAttempts: 3, minDelay: '1m', maxDelay: '30m' },
+  run: (_, context) => act(context),
+})
+defineIn('tasks/index.trigger.ts', () => toTriggerTasks([acting]))
+
+onTriggerDev({ tasks: [acting, note] })
+
+/** Runs what is due, and what becomes due by it. */
+async function drain(onAttempt: () => void = () => {}): Promise<void> {
+  const executor = new Executor({
+    url: cloud.url,
+    secretKey: cloud.secretKey,
+    waitpoint: (id) => cloud.waitpoint(id),
+  })
+  const working: Working = cloud.work({
+    runAttempt: (...attempt) => executor.runAttempt(...attempt),
+    isWanted: (taskId) => taskId === acting.id,
+    onAttempt,
+  })
+  while (cloud.store.unfinished().has(acting.id)) await new Promise((resolve) => setTimeout(resolve, 5))
+  await working.stop()
+}
+
+test('a run that fails once, waits, and completes', async () => {
+  const tenantId = await newTenant()
+  let calls = 0
+  act = ({ attempt, runId }) => {
+    calls += 1
+    if (calls === 1) throw Object.assign(new Error('not yet'), { code: 'E_BUSY' })
+    if (calls === 2) snooze('10m')
+    return { attempt, runId }
+  }
+  const { id } = await acting.trigger({ tenantId })
+  await drain()
+  expect(await runs.get(id)).toMatchObject({
+    state: 'retrying',
+    attempt: 1,
+    error: { code: 'E_BUSY', message: 'not yet' },
+    attempts: [{ attempt: 1, result: 'retry' }],
+  })
+  cloud.advance(60_000)
+  await drain()
+  expect(await runs.get(id)).toMatchObject({ state: 'retrying', attempt: 1, error: { code: 'SNOOZED' } })
+  cloud.advance(660_000)
+  await drain()
+  expect(await runs.get(id)).toMatchObject({
+    state: 'completed',
+    attempt: 2,
+    output: { attempt: 2, runId: id },
+    error: null,
+  })
+})
+
+test('a run that gives up, and a payload that fails its schema', async () => {
+  const tenantId = await newTenant()
+  act = () => {
+    throw new AbortTaskError('hopeless')
+  }
+  const { id } = await acting.trigger({ tenantId })
+  await drain()
+  expect(await runs.get(id)).toMatchObject({
+    state: 'failed',
+    attempt: 1,
+    error: { name: 'AbortTaskError', code: 'TASK_ABORTED', message: 'hopeless' },
+    attempts: [{ attempt: 1, result: 'failed' }],
+  })
+  const { run } = await cloud.store.add({
+    taskId: acting.id,
+    payload: JSON.stringify({ tenantId, unknown: 1 }),
+    options: {},
+    batchId: null,
+  })
+  await drain()
+  expect(await runs.get(run.id)).toMatchObject({ state: 'failed', error: { code: 'PAYLOAD_INVALID' } })
+})
+
+test('a run of a suspended tenant is held, and goes on once it is resumed', async () => {
+  const tenantId = await newTenant()
+  act = ({ attempt }) => attempt
+  const { id } = await acting.trigger({ tenantId })
+  await suspendTenant(tenantId)
+  // The first looks follow one another in seconds, by the run's own clock.
+  await drainUntil(() => stored(id).status === 'WAITING')
+  expect(await runs.get(id)).toMatchObject({ state: 'held', attempt: 0, error: { code: 'TENANT_SUSPENDED' } })
+  await resumeTenant(tenantId)
+  cloud.advance(150_000)
+  await drain()
+  expect(await runs.get(id)).toMatchObject({ state: 'completed', attempt: 1, output: 1, error: null })
+})
+
+test('a cancel aborts the signal of a running run', async () => {
+  const tenantId = await newTenant()
+  const [started, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()]
+  act = ({ signal }) => {
+    started.resolve()
+    return new Promise((_, reject) => {
+      signal.addEventListener('abort', () => {
+        stopped.resolve(signal.reason)
+        reject(signal.reason)
+      })
+    })
+  }
+  const { id } = await acting.trigger({ tenantId })
+  const draining = drain()
+  await started.promise
+  expect((await runs.get(id)).state).toBe('running')
+  expect(await runs.cancel(id)).toBe(true)
+  expect(await stopped.promise).toMatchObject({ code: 'RUN_CANCELLED' })
+  await draining
+  expect(await runs.get(id)).toMatchObject({ state: 'cancelled', output: null, error: null })
+})
+
+test('a run does not end before what its transaction has promised is triggered', async () => {
+  waitUntil.setGlobalManager(new StandardWaitUntilManager())
+  const tenantId = await newTenant()
+  const childrenAtEnd: number[] = []
+  const children = () => storedOf(tenantId).filter(({ taskId }) => taskId === note.id).length
+  act = async ({ transaction }) => {
+    await transaction(() => note.trigger({ tenantId }))
+    return children()
+  }
+  cloud.answerNext(
+    { status: 503, headers: { 'x-should-retry': 'false' } },
+    { matches: ({ path }) => path.includes(encodeURIComponent(note.id)) },
+  )
+  const { id } = await acting.trigger({ tenantId })
+  await drain(() => childrenAtEnd.push(children()))
+  expect(await runs.get(id)).toMatchObject({ state: 'completed', output: 0 })
+  expect(childrenAtEnd).toEqual([1])
+})
+
+async function drainUntil(done: () => boolean): Promise<void> {
+  while (!done()) await drain()
+}
