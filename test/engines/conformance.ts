@@ -1,4 +1,5 @@
 /** What every engine does. Each implementation runs all of it, in a test file of its own. */
+import type { Engine } from '../../src/engines/engine.ts'
 import { cancelling } from './conformance/cancelling.ts'
 import { children } from './conformance/children.ts'
 import { failing } from './conformance/failing.ts'
@@ -7,12 +8,12 @@ import { idempotency } from './conformance/idempotency.ts'
 import { onEngine } from './conformance/kit.ts'
 import { listing } from './conformance/listing.ts'
 import { running } from './conformance/running.ts'
-import { stopping } from './conformance/stopping.ts'
 import { tenants } from './conformance/tenants.ts'
 import { timing } from './conformance/timing.ts'
 import { transactions } from './conformance/transactions.ts'
+import { workers } from './conformance/workers.ts'
 
-export function engineConformance(engine: 'inline' | 'pg-boss'): void {
+export function engineConformance(engine: Engine['name']): void {
   onEngine(engine)
   running()
   failing()
@@ -24,5 +25,6 @@ export function engineConformance(engine: 'inline' | 'pg-boss'): void {
   holds()
   transactions()
   listing()
-  stopping()
+  // With Trigger.dev no process of ours is a worker.
+  if (engine !== 'trigger.dev') workers()
 }

@@ -27,6 +27,8 @@ export async function pause(
     await waitOutside(Date.now() + delayMs, signal, logger)
   } finally {
     metadata.del(waitingKey)
+    // Not left to the next flush by itself: until then, readers would see a run that waits.
+    await metadata.flush()
   }
 }
 

@@ -5,15 +5,16 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { runs, setCredential, startWorker } from '../../../src/default-platform.ts'
-import type { Worker } from '../../../src/engines/engine.ts'
+import { runs, setCredential } from '../../../src/default-platform.ts'
+import type { Engine, Worker } from '../../../src/engines/engine.ts'
 import type { WorkerOptions } from '../../../src/engines/worker-options.ts'
+import type { PlatformOptions } from '../../../src/platform.ts'
 import type { TaskContext } from '../../../src/task/context.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
 import type { RunState } from '../../../src/task/run.ts'
-import { createTestPlatform, type TestPlatform } from '../../../src/testing/index.ts'
 import { Turnstile } from '../../fixtures/providers/turnstile.ts'
+import { type Host, hostHere } from './host.ts'
 
 type Act = (context: TaskContext) => unknown
 
@@ -70,19 +71,22 @@ export const olderEcho = defineTask({
   run: () => null,
 })
 
-export let kit: TestPlatform
+export let kit: Host
 /** Where Mux is. */
 export let turnstile: Turnstile
 
-export function onEngine(engine: 'inline' | 'pg-boss'): void {
+export function onEngine(engine: Engine['name']): void {
   beforeAll(async () => {
     turnstile = await new Turnstile().listen()
-    kit = await createTestPlatform({
-      engine,
+    const options: PlatformOptions = {
       tasks: [plain, other, limited, brief, echo, asksMux, asksMuxLimited],
       encryptionKeys: randomBytes(32).toString('base64'),
       services: { mux: { baseUrl: turnstile.url } },
-    })
+    }
+    kit =
+      engine === 'trigger.dev'
+        ? await (await import('../trigger/host.ts')).hostOnTriggerDev(options)
+        : await hostHere(engine, options)
   })
   afterAll(async () => {
     await kit.close()
@@ -92,7 +96,7 @@ export function onEngine(engine: 'inline' | 'pg-boss'): void {
 
 /** A worker that ends with the test. */
 export async function work(options: WorkerOptions = {}): Promise<Worker> {
-  const worker = await startWorker({ concurrency: 10, ...options })
+  const worker = await kit.work({ concurrency: 10, ...options })
   onTestFinished(() => worker.stop({ timeoutMs: 0 }))
   return worker
 }

@@ -128,20 +128,5 @@ export function running(): void {
       await kit.drain({ concurrency: 4 })
       expect(most).toBe(4)
     })
-
-    test('a settled attempt is told to whoever started the worker', async () => {
-      const tenantId = await kit.tenant()
-      const told = gate<unknown>()
-      const { id } = await plain.trigger({ tenantId, ...doing(() => null) })
-      await work({ onSettled: told.resolve })
-      expect(await told.promise).toEqual({
-        runId: id,
-        taskId: plain.id,
-        tenantId,
-        attempt: 1,
-        outcome: 'completed',
-        durationMs: expect.any(Number),
-      })
-    })
   })
 }

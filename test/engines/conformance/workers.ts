@@ -3,9 +3,25 @@ import { runs } from '../../../src/default-platform.ts'
 import { WorkerStoppingError } from '../../../src/errors.ts'
 import { aborted, doing, gate, kit, plain, stateOf, work } from './kit.ts'
 
-export function stopping(): void {
-  describe('a stopping worker', () => {
-    test('takes nothing new and lets what runs finish', async () => {
+/** Of an engine whose workers are processes of ours. */
+export function workers(): void {
+  describe('a worker', () => {
+    test('a settled attempt is told to whoever started the worker', async () => {
+      const tenantId = await kit.tenant()
+      const told = gate<unknown>()
+      const { id } = await plain.trigger({ tenantId, ...doing(() => null) })
+      await work({ onSettled: told.resolve })
+      expect(await told.promise).toEqual({
+        runId: id,
+        taskId: plain.id,
+        tenantId,
+        attempt: 1,
+        outcome: 'completed',
+        durationMs: expect.any(Number),
+      })
+    })
+
+    test('that stops takes nothing new and lets what runs finish', async () => {
       const tenantId = await kit.tenant()
       const [started, finish] = [gate(), gate()]
       const running = await plain.trigger({
@@ -26,7 +42,7 @@ export function stopping(): void {
       expect(await stateOf(waiting)).toBe('queued')
     })
 
-    test('hands back what is left at its deadline; no attempt is spent', async () => {
+    test('that stops hands back what is left at its deadline; no attempt is spent', async () => {
       const tenantId = await kit.tenant()
       const started = gate()
       const reasons: unknown[] = []
