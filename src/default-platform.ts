@@ -247,7 +247,10 @@ async function taskById(id: string): Promise<AnyTask> {
   return (await defaultPlatform().registry()).get(id)
 }
 
-export const runs: Runs = createRuns(() => defaultPlatform().ready())
+export const runs: Runs = createRuns(
+  () => defaultPlatform().ready(),
+  () => defaultPlatform().dispatcher,
+)
 
 /** Runs tasks in this process until it is stopped. */
 export async function startWorker(options?: WorkerOptions): Promise<Worker> {

@@ -286,6 +286,15 @@ export class UnknownRunError extends JobsError {
   }
 }
 
+/** Only what has ended can be run once more. */
+export class RunStillOpenError extends JobsError {
+  readonly code = 'RUN_STILL_OPEN'
+
+  constructor(runId: string, state: string) {
+    super(`Run "${runId}" is ${state}. Wait until it has ended, or cancel it, and replay it then.`)
+  }
+}
+
 /** `triggerAndWait` or `runs.wait` gave up waiting. The run itself goes on. */
 export class WaitTimeoutError extends JobsError {
   readonly code = 'WAIT_TIMEOUT'

@@ -4,7 +4,7 @@
 export { tasks } from './default-platform.ts'
 export type { TaskContext } from './task/context.ts'
 export { type AnyTask, defineTask, type Task, type TaskOptions } from './task/define.ts'
-export type { TriggerOptions } from './task/options.ts'
+export type { NewStart, TriggerOptions } from './task/options.ts'
 export { tenantId, tenantPayload } from './task/payload.ts'
 export type { PayloadOf, Register, TaskId } from './task/registry.ts'
 export { snooze } from './task/snooze.ts'
@@ -13,6 +13,7 @@ export type { BatchItem, WaitOptions } from './task/trigger.ts'
 // ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────
 export { runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
+export type { ReplayOptions } from './runs/replay.ts'
 export type { RunError } from './task/json.ts'
 export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
 

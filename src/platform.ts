@@ -78,7 +78,10 @@ export class Platform {
     this.keys = new KeyRings(this.config)
     refuseUnknownServices(this.config)
     this.logger = logger ?? createLogger(this.config.logLevel)
-    this.runs = createRuns(() => this.ready())
+    this.runs = createRuns(
+      () => this.ready(),
+      () => this.dispatcher,
+    )
     this.#givenTasks = tasks
     this.#clock = clock
   }

@@ -19,6 +19,7 @@ export function printRun(run: RunWithAttempts): void {
     tags: run.tags.map(plain).join(', '),
     'idempotency key': plain(run.idempotencyKey ?? ''),
     'parent run': run.parentRunId ?? '',
+    'replay of': run.replayOf ?? '',
     payload: JSON.stringify(run.payload, null, 2),
     output: run.state === 'completed' ? JSON.stringify(run.output, null, 2) : '',
     error: run.error ? (run.error.stack ?? `${run.error.name}: ${run.error.message}`) : '',

@@ -31,6 +31,8 @@ export interface Engine {
   attempts(runId: string): Promise<Attempt[]>
   /** Ends an open run; a running one gets its signal aborted. False: it was not open (any more). */
   cancel(runId: string): Promise<boolean>
+  /** Another start for a run that waits for its first; what it may expire after moves along. False: it does not wait so. */
+  reschedule(runId: string, start: Start): Promise<boolean>
   /** How many runs of the tenant wait for this service. */
   countHeld(tenantId: string, service: string): Promise<number>
   /** The hold on this service is over: what waited for it may go. */
@@ -39,6 +41,9 @@ export interface Engine {
   work(options: WorkOptions): Promise<Worker>
   close(): Promise<void>
 }
+
+/** At `runAt`, or where that is null after `delayMs`, by the clock of the queue. */
+export type Start = Pick<RunRequest, 'runAt' | 'delayMs'>
 
 export interface RunFilter {
   tenantId?: string

@@ -1,8 +1,10 @@
 /** Reading and steering runs, whatever engine they are on. */
 import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
 import { InvalidRunFilterError, UnknownRunError } from '../errors.ts'
-import { readWaitOptions, type WaitOptions } from '../task/options.ts'
-import { type Attempt, type Run, runStates } from '../task/run.ts'
+import type { Dispatcher } from '../task/dispatcher.ts'
+import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
+import { type Attempt, type Run, type RunHandle, runStates } from '../task/run.ts'
+import { type ReplayOptions, replayRun } from './replay.ts'
 import type { RunWaiter } from './waiter.ts'
 
 export interface Runs {
@@ -12,11 +14,21 @@ export interface Runs {
   list(filter?: Partial<RunFilter>): Promise<RunPage>
   /** Ends an open run; a running one gets its signal aborted. False: it had ended already. Throws UnknownRunError. */
   cancel(runId: string): Promise<boolean>
+  /**
+   * A new run of the same task and payload, or of an edited payload, linked by `replayOf`. Throws UnknownRunError,
+   * RunStillOpenError, UnknownTaskError, and InvalidPayloadError where the task as it is now does not take the payload.
+   */
+  replay(runId: string, options?: ReplayOptions): Promise<RunHandle>
+  /** Another start for a run that was given one and has not begun. False: it does not wait for it any more. */
+  reschedule(runId: string, start: NewStart): Promise<boolean>
   /** Answers when the run has ended; 10 minutes at most by default. */
   wait(runId: string, options?: WaitOptions): Promise<Run>
 }
 
-export function createRuns(ready: () => Promise<{ engine: Engine; waiter: RunWaiter }>): Runs {
+export function createRuns(
+  ready: () => Promise<{ engine: Engine; waiter: RunWaiter }>,
+  dispatcher: () => Dispatcher,
+): Runs {
   return {
     async get(runId) {
       const { engine } = await ready()
@@ -33,6 +45,18 @@ export function createRuns(ready: () => Promise<{ engine: Engine; waiter: RunWai
     async cancel(runId) {
       const { engine } = await ready()
       if (await engine.cancel(runId)) return true
+      if (await engine.get(runId)) return false
+      throw new UnknownRunError(runId)
+    },
+
+    async replay(runId, options = {}) {
+      return await replayRun((await ready()).engine, dispatcher(), runId, options)
+    },
+
+    async reschedule(runId, start) {
+      const checked = readNewStart(start)
+      const { engine } = await ready()
+      if (await engine.reschedule(runId, checked)) return true
       if (await engine.get(runId)) return false
       throw new UnknownRunError(runId)
     },

@@ -69,6 +69,15 @@ export function readTriggerOptions(
   }
 }
 
+/** When a run that waits for its time is to start instead. */
+export type NewStart = Pick<TriggerOptions, 'delay' | 'runAt'>
+
+export function readNewStart(options: NewStart): { delayMs: number; runAt: Date | null } {
+  checkNames(options, ['delay', 'runAt'])
+  if (options.delay === undefined && options.runAt === undefined) refuse('say when: delay or runAt')
+  return readStart(options)
+}
+
 export interface WaitSettings {
   timeoutMs: number
   signal?: AbortSignal

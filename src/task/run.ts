@@ -25,6 +25,8 @@ export interface RunRequest extends TriggerSettings {
   tenantId: string
   input: JsonValue
   parentRunId: string | null
+  /** The run that this one repeats. */
+  replayOf: string | null
 }
 
 export interface Run {
@@ -43,6 +45,8 @@ export interface Run {
   /** Why the last attempt failed, or why the run is held. */
   error: RunError | null
   parentRunId: string | null
+  /** The run that this one repeats. */
+  replayOf: string | null
   idempotencyKey: string | null
   createdAt: Date
   /** When it may start (again). */

@@ -92,6 +92,7 @@ async function prepare(
     tenantId,
     input,
     parentRunId: currentRun()?.runId ?? null,
+    replayOf: null,
     ...settings,
   }
 }

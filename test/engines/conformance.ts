@@ -7,6 +7,7 @@ import { holds } from './conformance/holds.ts'
 import { idempotency } from './conformance/idempotency.ts'
 import { onEngine } from './conformance/kit.ts'
 import { listing } from './conformance/listing.ts'
+import { replaying } from './conformance/replaying.ts'
 import { running } from './conformance/running.ts'
 import { tenants } from './conformance/tenants.ts'
 import { timing } from './conformance/timing.ts'
@@ -21,6 +22,7 @@ export function engineConformance(engine: Engine['name']): void {
   idempotency()
   timing()
   children()
+  replaying()
   tenants()
   holds()
   transactions()

@@ -12,7 +12,7 @@ import { InvalidRunFilterError } from '../../errors.ts'
 import { heldByTenant } from '../../task/outcome.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
-import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.ts'
+import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { RunQueue } from './queue.ts'
 import { toRun } from './run.ts'
@@ -85,6 +85,10 @@ export class InlineEngine implements Engine {
 
   async cancel(runId: string): Promise<boolean> {
     return this.#queue.cancel(runId)
+  }
+
+  async reschedule(runId: string, start: Start): Promise<boolean> {
+    return this.#queue.reschedule(runId, start)
   }
 
   async countHeld(tenantId: string, service: string): Promise<number> {

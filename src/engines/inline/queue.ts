@@ -6,9 +6,9 @@ import { RunCancelledError, RunLostError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Outcome } from '../../task/outcome.ts'
 import type { RunRequest } from '../../task/run.ts'
-import type { SettledEvent } from '../engine.ts'
+import type { SettledEvent, Start } from '../engine.ts'
 import type { Clock } from './clock.ts'
-import { createRun, hasLapsed, heldUntil, type InlineRun, stateOf } from './run.ts'
+import { createRun, hasLapsed, heldUntil, type InlineRun, startOf, stateOf } from './run.ts'
 
 export class RunQueue {
   readonly #clock: Clock
@@ -139,6 +139,16 @@ export class RunQueue {
     run.error = null
     this.#finish(run, 'cancelled')
     run.abort.abort(new RunCancelledError())
+    return true
+  }
+
+  reschedule(runId: string, start: Start): boolean {
+    const run = this.#runs.get(runId)
+    // One that has been put off has an error to show, and comes back by itself.
+    if (!run || stateOf(run, this.now) !== 'scheduled' || run.error) return false
+    const startAt = startOf(start, this.now)
+    if (run.expiresAt !== null) run.expiresAt += startAt - run.startAt
+    this.#wait(run, startAt)
     return true
   }
 

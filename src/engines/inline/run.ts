@@ -28,8 +28,7 @@ export interface InlineRun {
 export const heldUntil = Date.parse('9999-01-01T00:00:00Z')
 
 export function createRun(request: RunRequest, number: number, now: number): InlineRun {
-  // `runAt` was read off the clock on the wall, which a test's clock may be ahead of.
-  const startAt = now + (request.runAt ? request.runAt.getTime() - Date.now() : request.delayMs)
+  const startAt = startOf(request, now)
   return {
     request,
     number,
@@ -46,6 +45,11 @@ export function createRun(request: RunRequest, number: number, now: number): Inl
     attempts: [],
     abort: new AbortController(),
   }
+}
+
+/** `runAt` was read off the clock on the wall, which a test's clock may be ahead of. */
+export function startOf({ runAt, delayMs }: Pick<RunRequest, 'runAt' | 'delayMs'>, now: number): number {
+  return now + (runAt ? runAt.getTime() - Date.now() : delayMs)
 }
 
 export function stateOf(run: InlineRun, now: number): RunState {
@@ -77,6 +81,7 @@ export function toRun(run: InlineRun, now: number): Run {
     output: structuredClone(run.output),
     error: run.error && { ...run.error },
     parentRunId: request.parentRunId,
+    replayOf: request.replayOf,
     idempotencyKey: request.idempotency?.key ?? null,
     createdAt: new Date(run.createdAt),
     runAt: new Date(run.startAt),

@@ -7,12 +7,13 @@ import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
-import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.ts'
+import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
 import { Enqueuer } from './enqueue.ts'
 import { listRuns, readAttempts, readRuns } from './read.ts'
 import { countHeld } from './release.ts'
+import { rescheduleRun } from './reschedule.ts'
 import { tenantWork } from './tenant-work.ts'
 import { PgBossWorker } from './worker.ts'
 
@@ -91,6 +92,10 @@ export class PgBossEngine implements Engine {
     // A worker of this process need not wait for the notification.
     if (cancelled) this.#eachWorker((worker) => worker.cancelled(runId))
     return cancelled
+  }
+
+  reschedule(runId: string, start: Start): Promise<boolean> {
+    return rescheduleRun(this.#queue, runId, start)
   }
 
   countHeld(tenantId: string, service: string): Promise<number> {

@@ -11,6 +11,7 @@ export interface JobData {
   payload: JsonValue
   tags?: readonly string[]
   parent?: string
+  replayOf?: string
   key?: string
   /** Milliseconds since 1970 after which a run that has never started does not start any more. */
   expiresAt?: number
@@ -36,6 +37,7 @@ export function toJob(request: RunRequest, now = Date.now()): JobInsert<JobData>
   const data: JobData = { payload: request.input }
   if (request.tags.length > 0) data.tags = request.tags
   if (request.parentRunId) data.parent = request.parentRunId
+  if (request.replayOf) data.replayOf = request.replayOf
   if (request.idempotency) data.key = request.idempotency.key
   if (request.ttlMs !== null) data.expiresAt = startAt + request.ttlMs
   return {
@@ -82,7 +84,7 @@ export const runColumns = `
 
 export function toRun(row: JobRow): Run {
   const state = readState(row)
-  const { payload = null, tags = [], parent = null, key = null } = readData(row.data)
+  const { payload = null, tags = [], parent = null, replayOf = null, key = null } = readData(row.data)
   return {
     id: row.id,
     taskId: row.name,
@@ -96,6 +98,7 @@ export function toRun(row: JobRow): Run {
     output: state === 'completed' ? row.output : null,
     error: state === 'completed' ? null : readError(row.output),
     parentRunId: parent,
+    replayOf,
     idempotencyKey: key,
     createdAt: row.created_on,
     runAt: row.start_after,

@@ -39,6 +39,11 @@ export function isNotFound(thrown: unknown): boolean {
   return isApiError(thrown) && thrown.status === 404
 }
 
+/** What is asked does not fit the state of the run. */
+export function isBadRequest(thrown: unknown): boolean {
+  return isApiError(thrown) && (thrown.status === 400 || thrown.status === 422)
+}
+
 export function noKey(): ConfigError {
   return new ConfigError(
     'JOBS_ENGINE=trigger.dev needs TRIGGER_SECRET_KEY, the secret key of an environment of your project (tr_dev_..., tr_prod_...).',

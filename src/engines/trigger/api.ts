@@ -9,7 +9,7 @@ import { auth, idempotencyKeys, TriggerClient } from '@trigger.dev/sdk'
 import { TriggerUnavailableError } from '../../errors.ts'
 import { rememberSecret } from '../../redact.ts'
 import type { Secret } from '../../secret.ts'
-import { isNotFound, noKey, readApiError } from './api-errors.ts'
+import { isBadRequest, isNotFound, noKey, readApiError } from './api-errors.ts'
 import type { TriggerCall } from './request.ts'
 import type { ApiStatus } from './states.ts'
 
@@ -102,6 +102,19 @@ export class TriggerApi {
 
   async cancel(triggerId: string): Promise<void> {
     await this.#call(`to cancel run ${triggerId}`, ({ runs }) => runs.cancel(triggerId))
+  }
+
+  /** False: it does not wait for its time (any more). */
+  async reschedule(triggerId: string, delay: string | Date): Promise<boolean> {
+    return await this.#call(`to reschedule run ${triggerId}`, async ({ runs }) => {
+      try {
+        await runs.reschedule(triggerId, { delay })
+        return true
+      } catch (error) {
+        if (isBadRequest(error) || isNotFound(error)) return false
+        throw error
+      }
+    })
   }
 
   /** The key is free again; one that is not taken is free already. */

@@ -9,9 +9,9 @@ import { task as defineTriggerTask, type Task as TriggerTask } from '@trigger.de
 import { z } from 'zod'
 import type { AnyTask } from '../../task/define.ts'
 import { TaskRegistry } from '../../task/registry.ts'
-import { type RunHost, runOnTrigger } from './run.ts'
+import { adopt } from './adopt.ts'
+import { type RunHost, runOnTrigger, tenantOf } from './run.ts'
 import { retryOf } from './run-error.ts'
-import { runIdOf } from './run-id.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
 export interface Deployed {
@@ -72,12 +72,8 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
     run: async (input: unknown, { ctx, signal }) => {
       const { attempt, run } = ctx
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
-      return await runOnTrigger(
-        task,
-        input,
-        { runId: runIdOf(run), attempt: attempt.number, maxAttempts, signal },
-        host,
-      )
+      const runId = await adopt(run, tenantOf(input), maxAttempts, host.logger)
+      return await runOnTrigger(task, input, { runId, attempt: attempt.number, maxAttempts, signal }, host)
     },
     catchError: ({ error }) => retryOf(error),
   })

@@ -8,11 +8,19 @@ import type { Transaction } from '../../db/transaction.ts'
 import { ConfigError, TriggerUnavailableError } from '../../errors.ts'
 import { type Attempt, isFinal, type Run, type RunHandle, type RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
-import { type Engine, type RunFilter, type RunPage, type Worker, workersElsewhere } from '../engine.ts'
+import {
+  type Engine,
+  type RunFilter,
+  type RunPage,
+  type Start,
+  type Worker,
+  workersElsewhere,
+} from '../engine.ts'
 import { type ApiOptions, TriggerApi } from './api.ts'
 import { Enqueuer } from './enqueue.ts'
 import { KnownRuns } from './known-runs.ts'
 import { RunReader } from './read.ts'
+import { toDelay } from './request.ts'
 import { countHeld, tenantWork } from './tenant-work.ts'
 
 export interface TriggerEngineOptions extends ApiOptions {
@@ -71,17 +79,21 @@ export class TriggerEngine implements Engine {
 
   /** Trigger.dev answers a cancel of a run that has ended as any other, so it is looked at before and after. */
   async cancel(runId: string): Promise<boolean> {
-    await this.#enqueuer.settled()
-    const triggerId = await this.#reader.findTriggerId(runId)
-    if (triggerId === null) {
-      if (this.#known.unseen(runId)) throw notYetThere(runId)
-      return false
-    }
+    const triggerId = await this.#triggerIdOf(runId, 'to cancel')
+    if (triggerId === null) return false
     const before = await this.#reader.getByTriggerId(triggerId)
     if (!before || isFinal(before.state)) return false
     await this.#api.cancel(triggerId)
     const after = await this.#reader.getByTriggerId(triggerId)
     return after !== null && (after.state === 'cancelled' || !isFinal(after.state))
+  }
+
+  async reschedule(runId: string, start: Start): Promise<boolean> {
+    const triggerId = await this.#triggerIdOf(runId, 'to reschedule')
+    if (triggerId === null || (await this.#reader.getByTriggerId(triggerId))?.state !== 'scheduled')
+      return false
+    // It has no word for now, and takes a time that is over for one that is wrong.
+    return await this.#api.reschedule(triggerId, toDelay(start) ?? '1s')
   }
 
   countHeld(tenantId: string, service: string): Promise<number> {
@@ -95,14 +107,22 @@ export class TriggerEngine implements Engine {
     throw new ConfigError(workersElsewhere)
   }
 
+  /** Null: there is no such run. */
+  async #triggerIdOf(runId: string, what: string): Promise<string | null> {
+    await this.#enqueuer.settled()
+    const triggerId = await this.#reader.findTriggerId(runId)
+    if (triggerId === null && this.#known.unseen(runId)) throw notYetThere(runId, what)
+    return triggerId
+  }
+
   async close(): Promise<void> {
     await this.#enqueuer.close()
   }
 }
 
-function notYetThere(runId: string): TriggerUnavailableError {
+function notYetThere(runId: string, what: string): TriggerUnavailableError {
   return new TriggerUnavailableError(
-    `to cancel run ${runId}`,
+    `${what} run ${runId}`,
     'it has accepted the batch of this run and not yet made the run',
   )
 }

@@ -58,6 +58,7 @@ function asQueued({ acceptedAt, delayMs, runAt, idempotency, ...request }: Accep
     output: null,
     error: null,
     parentRunId: request.parentRunId,
+    replayOf: request.replayOf,
     idempotencyKey: idempotency?.key ?? null,
     createdAt: acceptedAt,
     runAt: startAt,

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { JsonValue } from '../../task/json.ts'
 import type { RunRequest } from '../../task/run.ts'
+import type { Start } from '../engine.ts'
 import { factsOf } from './run-facts.ts'
 import { tagsOf } from './tags.ts'
 
@@ -27,7 +28,7 @@ const ownKeySeconds = 86_400
 /** The caller's input goes as it is: `execute` parses it, once. */
 export function toCall(request: RunRequest): TriggerCall {
   const { taskId, tenantId, input, idempotency, maxAttempts, ttlMs, priority } = request
-  const delay = delayOf(request)
+  const delay = toDelay(request)
   return {
     id: taskId,
     payload: input,
@@ -61,8 +62,8 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** Whole seconds are left to Trigger.dev's clock; it knows no finer ones, but it knows times. */
-function delayOf({ runAt, delayMs }: RunRequest): string | Date | null {
+/** Whole seconds are left to Trigger.dev's clock; it knows no finer ones, but it knows times. Null: at once. */
+export function toDelay({ runAt, delayMs }: Start): string | Date | null {
   if (runAt) return runAt.getTime() > Date.now() ? runAt : null
   if (delayMs === 0) return null
   return delayMs % 1_000 === 0 ? `${delayMs / 1_000}s` : new Date(Date.now() + delayMs)

@@ -1,11 +1,15 @@
 /** What Trigger.dev does not tell of a run, in the metadata of the run, written when it is triggered. */
 import type { RunRequest } from '../../task/run.ts'
 
-const factsKey = 'run'
+export const factsKey = 'run'
 
 export interface RunFacts {
+  /** The platform's id of the run, where its tags do not tell (adopt.ts). */
+  id: string | null
   /** The platform's id of the run that triggered this one. */
   parent: string | null
+  /** The platform's id of the run that this one repeats. */
+  replayOf: string | null
   /** As the caller gave it; Trigger.dev is given a hash. */
   key: string | null
   priority: number
@@ -13,17 +17,24 @@ export interface RunFacts {
 }
 
 export function factsOf(request: RunRequest): { [factsKey]: { [Fact in keyof RunFacts]: RunFacts[Fact] } } {
-  const { parentRunId: parent, idempotency, priority, maxAttempts } = request
-  return { [factsKey]: { parent, key: idempotency?.key ?? null, priority, maxAttempts } }
+  const { parentRunId: parent, replayOf, idempotency, priority, maxAttempts } = request
+  return { [factsKey]: { id: null, parent, replayOf, key: idempotency?.key ?? null, priority, maxAttempts } }
 }
 
 /** A run that the dashboard made, or whose metadata somebody has replaced, has none. */
 export function readFacts(metadata: Readonly<Record<string, unknown>> | undefined): RunFacts | null {
   const facts = metadata?.[factsKey]
   if (typeof facts !== 'object' || facts === null) return null
-  const { parent, key, priority, maxAttempts } = facts as Record<string, unknown>
+  const { id, parent, replayOf, key, priority, maxAttempts } = facts as Record<string, unknown>
   if (typeof priority !== 'number' || typeof maxAttempts !== 'number') return null
-  return { parent: textOrNull(parent), key: textOrNull(key), priority, maxAttempts }
+  return {
+    id: textOrNull(id),
+    parent: textOrNull(parent),
+    replayOf: textOrNull(replayOf),
+    key: textOrNull(key),
+    priority,
+    maxAttempts,
+  }
 }
 
 function textOrNull(value: unknown): string | null {

@@ -17,15 +17,7 @@ export function runIdInTags(tags: readonly string[]): string | null {
   return id !== undefined && uuid.test(id) ? id : null
 }
 
-/**
- * A run that Trigger.dev's own dashboard made has no such tag, and one that was replayed there still has that of the run
- * before: it gets an id derived from Trigger.dev's, the same one in every attempt.
- */
-export function runIdOf(run: { id: string; tags: readonly string[]; isReplay: boolean }): string {
-  return (run.isReplay ? null : runIdInTags(run.tags)) ?? derivedRunId(run.id)
-}
-
-/** A UUID of version 8: its bits are a hash. */
+/** Of a run that the dashboard made. A UUID of version 8: its bits are a hash. */
 export function derivedRunId(triggerRunId: string): string {
   const hash = createHash('sha256').update(triggerRunId).digest('hex')
   const variant = ((Number.parseInt(hash[16]!, 16) & 0x3) | 0x8).toString(16)

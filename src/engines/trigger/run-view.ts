@@ -19,8 +19,8 @@ export function tenantOf(run: Pick<ApiRun, 'tags'> & { payload?: unknown }): str
   return typeof given === 'string' ? given : null
 }
 
-export function runIdOf(run: Pick<ApiRun, 'id' | 'tags'>): string {
-  return runIdInTags(run.tags) ?? derivedRunId(run.id)
+export function runIdOf(run: Pick<ApiRun, 'id' | 'tags' | 'metadata'>): string {
+  return readFacts(run.metadata)?.id ?? runIdInTags(run.tags) ?? derivedRunId(run.id)
 }
 
 /** `lastFailed`: the last attempt that is recorded as failed. */
@@ -53,11 +53,12 @@ export function toRun(run: ApiRun, tenantId: string, lastFailed: Attempt | null)
 function described(
   run: ApiRun,
   facts: RunFacts | null,
-): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'idempotencyKey'> {
+): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'replayOf' | 'idempotencyKey'> {
   return {
     maxAttempts: facts?.maxAttempts ?? Math.max(1, run.attemptCount),
     priority: facts?.priority ?? 0,
     parentRunId: facts?.parent ?? null,
+    replayOf: facts?.replayOf ?? null,
     idempotencyKey: facts?.key ?? null,
   }
 }

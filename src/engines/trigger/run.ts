@@ -158,7 +158,7 @@ async function keep(
 }
 
 /** Before the payload has been parsed, it may be anything. */
-function tenantOf(input: unknown): string | null {
+export function tenantOf(input: unknown): string | null {
   const tenantId = typeof input === 'object' && input !== null && 'tenantId' in input ? input.tenantId : null
   return typeof tenantId === 'string' ? tenantId : null
 }

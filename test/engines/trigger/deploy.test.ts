@@ -288,7 +288,21 @@ describe('the id of a run', () => {
   test('one that was replayed there is not the run whose tags it has', async () => {
     const runId = randomUUID()
     const payload = await doing((context) => context.runId)
-    expect(await outputOf(await attempt(plain, payload, { runId, isReplay: true }))).not.toBe(runId)
+    const options = { runId, triggerRunId: 'run_replayed', isReplay: true }
+    const own = derivedRunId('run_replayed')
+    expect(await outputOf(await attempt(plain, payload, options))).toBe(own)
+    expect(platform.metadata.get('run_replayed')).toMatchObject({
+      run: { id: own, replayOf: runId, parent: null, key: null, maxAttempts: 3 },
+    })
+    expect(platform.tags.get('run_replayed')).toEqual([`run:${own}`, expect.stringMatching(/^tenant:test_/)])
+  })
+
+  test('one that cannot be tagged runs all the same', async () => {
+    platform.refuseTags = true
+    const payload = await doing((context) => context.runId)
+    const options = { runId: null, triggerRunId: 'run_untagged' }
+    expect(await outputOf(await attempt(plain, payload, options))).toBe(derivedRunId('run_untagged'))
+    platform.refuseTags = false
   })
 })
 

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { readTestConfig } from '../../../src/config.ts'
 import { close, configure, createTenant } from '../../../src/default-platform.ts'
 import type { Engine } from '../../../src/engines/engine.ts'
-import type { Platform, PlatformOptions } from '../../../src/platform.ts'
+import { Platform, type PlatformOptions } from '../../../src/platform.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
 import { createTestDatabase, type TestDatabase } from '../../../src/testing/database.ts'
@@ -55,6 +55,19 @@ export function onTriggerDev(options: PlatformOptions = {}): void {
     await cloud.close()
     await database.drop()
   })
+}
+
+/** What knows of no run yet. */
+export async function anotherProcess(): Promise<{ engine: Engine; close(): Promise<void> }> {
+  const stranger = new Platform({
+    engine: 'trigger.dev',
+    triggerApiUrl: cloud.url,
+    triggerSecretKey: cloud.secretKey,
+    databaseUrl: database.url,
+    tasks: [],
+    logLevel: 'silent',
+  })
+  return { engine: (await stranger.ready()).engine, close: () => stranger.close() }
 }
 
 export async function newTenant(): Promise<string> {

@@ -11,7 +11,7 @@ import { snooze } from '../../../src/task/snooze.ts'
 import { toTriggerTasks } from '../../../src/trigger.ts'
 import { defineIn, Executor } from '../../fixtures/trigger/executor.ts'
 import type { Working } from '../../fixtures/trigger/platform.ts'
-import { cloud, newTenant, note, onTriggerDev, stored, storedOf } from './kit.ts'
+import { anotherProcess, cloud, newTenant, note, onTriggerDev, stored, storedOf } from './kit.ts'
 
 let act: (context: TaskContext) => unknown = () => null
 const acting = defineTask({
@@ -91,6 +91,27 @@ test('a run that gives up, and a payload that fails its schema', async () => {
   })
   await drain()
   expect(await runs.get(run.id)).toMatchObject({ state: 'failed', error: { code: 'PAYLOAD_INVALID' } })
+})
+
+test('a run that was replayed in the dashboard is a run of its own, by its tenant and by its id', async () => {
+  const tenantId = await newTenant()
+  act = ({ runId }) => runId
+  const first = await acting.trigger({ tenantId })
+  await drain()
+  const { payload, options, tags, metadata } = stored(first.id)
+  const { idempotencyKey: _, ...rest } = options
+  const again = { taskId: acting.id, payload, options: { ...rest, tags, metadata }, batchId: null }
+  const { run } = await cloud.store.add({ ...again, isReplay: true })
+  await drain()
+  const replay = await runs.get(run.id)
+  expect(replay).toMatchObject({ state: 'completed', replayOf: first.id, output: replay.id })
+  expect(replay.id).not.toBe(first.id)
+  expect((await runs.list({ tenantId })).runs.map(({ id }) => id)).toEqual([replay.id, first.id])
+  expect(await runs.get(first.id)).toMatchObject({ output: first.id, replayOf: null })
+  // A process that has never heard of it.
+  const { engine, close } = await anotherProcess()
+  expect(await engine.get(replay.id)).toMatchObject({ id: replay.id, replayOf: first.id })
+  await close()
 })
 
 test('a run of a suspended tenant is held, and goes on once it is resumed', async () => {
