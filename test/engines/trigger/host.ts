@@ -2,6 +2,7 @@
  * A platform whose engine is Trigger.dev, both sides of it: what is triggered goes to the fixture platform through the
  * SDK, and is run by Trigger.dev's own executor in this process.
  */
+import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readTestConfig } from '../../../src/config.ts'
 import { leaveScopes } from '../../../src/db/scope.ts'
@@ -118,6 +119,7 @@ export class TriggerHost implements Host {
   }
 
   async close(): Promise<void> {
+    assert.deepEqual(this.cloud.misfits, [], 'Requests that the schemas of the SDK refuse')
     await close()
     await this.cloud.close()
     await this.#database.drop()
