@@ -36,7 +36,7 @@ export async function hostOnTriggerDev(options: PlatformOptions): Promise<Trigge
     ...options,
   })
   const tasks = (await platform.registry()).list()
-  defineIn('tasks/index.trigger.ts', () => toTriggerTasks(tasks))
+  defineIn('tasks/index.trigger.ts', () => toTriggerTasks(tasks, { waitInPlace: 100 }))
   for (const { id, perTenant } of tasks) if (perTenant !== null) cloud.store.limits.set(id, perTenant)
   return new TriggerHost(platform, cloud, database)
 }
@@ -52,11 +52,7 @@ export class TriggerHost implements Host {
     this.platform = platform
     this.cloud = cloud
     this.#database = database
-    this.#executor = new Executor({
-      url: cloud.url,
-      secretKey: cloud.secretKey,
-      waitpoint: (id) => cloud.waitpoint(id),
-    })
+    this.#executor = new Executor(cloud)
   }
 
   async tenant(): Promise<string> {
