@@ -29,10 +29,15 @@ interface WaitLimits {
 
 /** A run may trigger very many, and waits for the one it has just triggered. */
 const rememberedChildren = 10_000
+/**
+ * A process that may be frozen holds no connection which nobody uses. Not once only: the last look may still be on its
+ * way when the wait begins. The platform itself stays open, for the run may be doing other things beside its waiting.
+ */
+const closeIdleEveryMs = 250
 /** A process that was frozen for longer than it meant to wait finds its child finished, if it looks. */
 const lastLookMs = 1_000
 
-/** The platform's dispatcher, as it is for one attempt. Of runs that were triggered elsewhere, it polls as ever. */
+/** The platform's dispatcher as one execution has it. Runs that were triggered elsewhere are polled as ever. */
 export function waitingOutside(dispatcher: Dispatcher, attempt: WaitingAttempt): Dispatcher {
   const children = new LRUCache<string, StandIn>({ max: rememberedChildren })
   return {
@@ -44,7 +49,8 @@ export function waitingOutside(dispatcher: Dispatcher, attempt: WaitingAttempt):
     },
     async waitFor(runId, limits) {
       const standIn = children.get(runId)
-      if (!standIn) return await dispatcher.waitFor(runId, limits)
+      const isShort = limits.timeoutMs <= attempt.inPlaceMs
+      if (!standIn || isShort) return await dispatcher.waitFor(runId, limits)
       return await new ChildWait(dispatcher, attempt, runId, standIn, limits).wait()
     },
   }
@@ -75,12 +81,7 @@ class ChildWait {
 
   /** The child in its final state. @throws WaitTimeoutError, UnknownRunError, or the reason of the signal. */
   async wait(): Promise<Run> {
-    const { inPlaceMs, turn } = this.#attempt
-    let finished = await this.#poll(Math.min(inPlaceMs, this.#leftMs))
-    while (!finished && this.#leftMs > 0) {
-      const outside = turn.begin(() => this.#askToWait())
-      finished = outside ? await this.#goOnAfter(outside) : await this.#pollUntilFree()
-    }
+    const finished = (await this.#poll(this.#attempt.inPlaceMs)) ?? (await this.#waitForTurn())
     if (finished) return finished
     throw new WaitTimeoutError(this.#runId, this.#limits.timeoutMs)
   }
@@ -89,18 +90,34 @@ class ChildWait {
     return Math.max(0, this.#until - Date.now())
   }
 
+  async #waitForTurn(): Promise<Run | null> {
+    while (this.#leftMs > 0) {
+      const outside = this.#attempt.turn.begin(() => this.#askToWait())
+      if (outside) return await this.#goOnAfter(outside)
+      const finished = await this.#pollUntilFree()
+      if (finished) return finished
+    }
+    return null
+  }
+
   #askToWait(): PromiseLike<unknown> {
     const { id, payload, options } = this.#standIn
     return tasks.triggerAndWait(id, payload, options)
   }
 
-  /** Once at most for each child: where Trigger.dev could not wait, or waited for a stand-in, the rest is polled. */
+  /** It is asked once for each wait: where Trigger.dev could not wait, or waited for a stand-in, the rest is polled. */
   async #goOnAfter(outside: Promise<unknown>): Promise<Run | null> {
     const { database, logger } = this.#attempt
+    const closing = setInterval(() => void database.closeIdle(), closeIdleEveryMs)
     try {
-      await Promise.all([database.closeIdle(), atMost(outside, this.#leftMs, this.#limits.signal)])
+      await atMost(outside, this.#leftMs, this.#limits.signal)
     } catch (error) {
-      logger.warn({ err: error, child: this.#runId }, 'Trigger.dev did not wait for a child; its run is polled')
+      logger.warn(
+        { err: error, child: this.#runId },
+        'Trigger.dev did not wait for a child; the run polls it',
+      )
+    } finally {
+      clearInterval(closing)
     }
     return await this.#poll(Math.max(this.#leftMs, lastLookMs))
   }

@@ -83,6 +83,8 @@ export class TriggerHost implements Host {
   }
 
   async drain({ only, concurrency = 10 }: DrainOptions = {}): Promise<Drained> {
+    // Reading waits for what committed transactions have promised to trigger.
+    await (await this.platform.ready()).engine.getMany([])
     const wanted = only?.map((task: AnyTask | string) => (typeof task === 'string' ? task : task.id))
     const drained: Drained = { completed: 0, failed: 0, cancelled: 0, expired: 0 }
     for (const run of this.cloud.store.all()) {
