@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { runs, tasks } from '../../../src/default-platform.ts'
 import { InvalidPayloadError, UnknownTaskError } from '../../../src/errors.ts'
 import type { TaskId } from '../../../src/task/registry.ts'
-import { doing, echo, gate, kit, other, plain, stateOf, work } from './kit.ts'
+import { doing, echo, kit, other, plain, stateOf, work } from './kit.ts'
 
 export function running(): void {
   describe('running', () => {
