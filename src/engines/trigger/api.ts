@@ -153,6 +153,8 @@ export class TriggerApi {
 
   #open(): TriggerClient {
     try {
+      // It knows nothing of a run that it is used in: of runs with a parent Trigger.dev cancels the one with the other,
+      // and no other engine does.
       this.#client ??= new TriggerClient(this.#config)
       return this.#client
     } catch {

@@ -37,7 +37,7 @@ export function toCall(request: RunRequest): TriggerCall {
       tags: tagsOf(request),
       metadata: factsOf(request),
       maxAttempts,
-      idempotencyKey: idempotency ? callersKey(request, idempotency.key) : ownKey(request),
+      idempotencyKey: idempotencyKeyOf(request),
       idempotencyKeyTTL: `${idempotency ? toSeconds(idempotency.ttlMs) : ownKeySeconds}s`,
       ...(delay !== null && { delay }),
       ...(ttlMs !== null && { ttl: toSeconds(ttlMs) }),
@@ -46,6 +46,10 @@ export function toCall(request: RunRequest): TriggerCall {
       ...(priority > 0 && { priority }),
     },
   }
+}
+
+export function idempotencyKeyOf(request: RunRequest): string {
+  return request.idempotency ? callersKey(request, request.idempotency.key) : ownKey(request)
 }
 
 /** 64 characters: the SDK takes it for a finished key and mixes no parent run into it. */

@@ -26,11 +26,7 @@ onTriggerDev({ tasks: [acting, note] })
 
 /** Runs what is due, and what becomes due by it. */
 async function drain(onAttempt: () => void = () => {}): Promise<void> {
-  const executor = new Executor({
-    url: cloud.url,
-    secretKey: cloud.secretKey,
-    waitpoint: (id) => cloud.waitpoint(id),
-  })
+  const executor = new Executor(cloud)
   const working: Working = cloud.work({
     runAttempt: (...attempt) => executor.runAttempt(...attempt),
     isWanted: (taskId) => taskId === acting.id,
