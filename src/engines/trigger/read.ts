@@ -2,14 +2,17 @@
  * Reading runs. Trigger.dev is the truth about them; failed attempts are in platform_attempts, and whether a run is
  * anybody's is in organizations: Trigger.dev keeps the runs of a tenant that has been deleted, and nobody may see them.
  */
-import { InvalidRunFilterError } from '../../errors.ts'
+import { InvalidRunFilterError, TriggerRefusedError, TriggerUnavailableError } from '../../errors.ts'
+import { storableError } from '../../task/json.ts'
 import type { Attempt, Run } from '../../task/run.ts'
 import type { RunFilter, RunPage } from '../engine.ts'
-import type { ApiFilter, ApiRun, TriggerApi } from './api.ts'
+import type { ApiFilter, ApiListedRun, TriggerApi } from './api.ts'
 import type { KnownRuns } from './known-runs.ts'
-import { inParallel } from './parallel.ts'
-import { runTag } from './run-id.ts'
-import { runIdOf, tenantOf, toRun } from './run-view.ts'
+import { ownerOf } from './owner.ts'
+import { inParallel, Line } from './parallel.ts'
+import { readFacts } from './run-facts.ts'
+import { isUuid, runTag } from './run-id.ts'
+import { runIdOf, type SeenRun, toRun } from './run-view.ts'
 import { toStatuses } from './states.ts'
 import { tenantTag } from './tags.ts'
 
@@ -21,13 +24,14 @@ export interface Queryable {
 /** Trigger.dev's own limit for a page. */
 export const pageSize = 100
 const callsAtOnce = 10
-/** Its clock and that of Postgres are not one. */
-const clocksDifferBy = "interval '1 minute'"
+/** Who waits asks again and again; one that hangs keeps its place for a minute. */
+const waitedForAtOnce = 20
 
 export class RunReader {
   readonly #api: TriggerApi
   readonly #database: Queryable
   readonly #known: KnownRuns
+  readonly #waitedFor = new Line(waitedForAtOnce)
 
   constructor(api: TriggerApi, database: Queryable, known: KnownRuns) {
     this.#api = api
@@ -44,7 +48,7 @@ export class RunReader {
   }
 
   async getMany(runIds: readonly string[]): Promise<Run[]> {
-    const runs = await inParallel(runIds, callsAtOnce, (runId) => this.get(runId))
+    const runs = await Promise.all(runIds.map((runId) => this.#waitedFor.run(() => this.get(runId))))
     return runs.filter((run) => run !== null)
   }
 
@@ -57,7 +61,7 @@ export class RunReader {
   /** Null: Trigger.dev lists no such run, or not yet. */
   async findTriggerId(runId: string): Promise<string | null> {
     if (isTriggerId(runId)) return runId
-    if (!isRunId(runId)) return null
+    if (!isUuid(runId)) return null
     const known = this.#known.triggerIdOf(runId)
     if (known !== undefined) return known
     const { data } = await this.#api.list({ tag: runTag(runId), limit: pageSize })
@@ -77,7 +81,7 @@ export class RunReader {
     while (found.length <= filter.limit) {
       const limit = Math.min(pageSize, filter.limit + 1 - found.length)
       const page = await this.#api.list({ ...asApiFilter(filter), limit, ...(after && { after }) })
-      const runs = await this.#read(page.data.map(({ id }) => id))
+      const runs = await this.#read(page.data)
       for (const { id: triggerId } of page.data) {
         const run = runs.get(triggerId)
         if (run && matches(run, filter)) found.push({ run, triggerId })
@@ -95,7 +99,7 @@ export class RunReader {
   /** Failed attempts, first to last. Index: the primary key. */
   async attempts(runId: string): Promise<Attempt[]> {
     const id = isTriggerId(runId) ? ((await this.getByTriggerId(runId))?.id ?? '') : runId
-    if (!isRunId(id)) return []
+    if (!isUuid(id)) return []
     const { rows } = await this.#database.query<Attempt>(
       `SELECT attempt, result, error, started_at AS "startedAt", finished_at AS "finishedAt", worker
        FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`,
@@ -104,22 +108,32 @@ export class RunReader {
     return rows
   }
 
-  /** Lists tell neither payload nor output nor error, so each run is read. */
-  async #read(triggerIds: readonly string[]): Promise<Map<string, Run>> {
-    const runs = await inParallel(triggerIds, callsAtOnce, (id) => this.#api.retrieve(id))
+  /** Lists tell neither payload nor output nor error, so each run is read. One that cannot be is shown as it is listed. */
+  async #read(listed: readonly ApiListedRun[]): Promise<Map<string, Run>> {
+    const runs = await inParallel(listed, callsAtOnce, async (run): Promise<SeenRun | null> => {
+      try {
+        return await this.#api.retrieve(run.id)
+      } catch (error) {
+        if (!isOfOneRun(error)) throw error
+        return { ...run, unreadable: { ...storableError(error), stack: null } }
+      }
+    })
     return await this.#complete(runs.filter((run) => run !== null))
   }
 
-  async #complete(runs: readonly ApiRun[], database = this.#database): Promise<Map<string, Run>> {
+  async #complete(runs: readonly SeenRun[], database = this.#database): Promise<Map<string, Run>> {
     const ours = runs.flatMap((run) => {
-      const tenantId = tenantOf(run)
-      return tenantId === null ? [] : [{ run, tenantId, runId: runIdOf(run) }]
+      const facts = readFacts(run.metadata)
+      const tenantId = ownerOf(run.tags, run.payload, facts)
+      if (tenantId === null) return []
+      return [{ run, tenantId, runId: runIdOf(run), organization: facts?.organization ?? null }]
     })
     if (ours.length === 0) return new Map()
     const { rows } = await database.query<{ triggerId: string; last: Attempt | null }>(completeSql, [
       ours.map(({ run }) => run.id),
       ours.map(({ runId }) => runId),
       ours.map(({ tenantId }) => tenantId),
+      ours.map(({ organization }) => organization),
       ours.map(({ run }) => run.createdAt),
     ])
     const visible = new Map(rows.map(({ triggerId, last }) => [triggerId, last]))
@@ -134,14 +148,27 @@ export class RunReader {
   }
 }
 
-/** Of each run whose tenant is still the one it was made for, the last failed attempt. Index: the primary keys. */
+/**
+ * Of each run whose tenant is still the one it was made for, the last failed attempt. Where the run does not say which row
+ * that tenant was (the dashboard made it), the tenant must have been there before it. Index: the primary keys.
+ */
 const completeSql = `
   SELECT asked.trigger_id AS "triggerId", (
     SELECT jsonb_build_object('attempt', attempt, 'result', result, 'error', error)
     FROM public.platform_attempts WHERE run_id = asked.run_id ORDER BY attempt DESC LIMIT 1
   ) AS last
-  FROM unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[]) AS asked (trigger_id, run_id, tenant, created_at)
-  JOIN public.organizations ON slug = asked.tenant AND organizations.created_at <= asked.created_at + ${clocksDifferBy}`
+  FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[])
+    AS asked (trigger_id, run_id, tenant, organization, created_at)
+  JOIN public.organizations ON slug = asked.tenant AND CASE
+    WHEN asked.organization IS NULL THEN organizations.created_at <= asked.created_at
+    ELSE organizations.id = asked.organization
+  END`
+
+/** Not what every other run would be answered with as well: Trigger.dev does not know who asks. */
+function isOfOneRun(error: unknown): boolean {
+  if (error instanceof TriggerRefusedError) return error.status !== 401 && error.status !== 403
+  return error instanceof TriggerUnavailableError
+}
 
 /** Trigger.dev finds runs that have any of several tags, so it is given one and the rest is looked at here. */
 function asApiFilter({ tenantId, taskId, states, tag }: RunFilter): Omit<ApiFilter, 'limit'> {
@@ -165,8 +192,4 @@ function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolea
 
 function isTriggerId(text: string): boolean {
   return /^run_\w{1,100}$/.test(text)
-}
-
-function isRunId(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 }

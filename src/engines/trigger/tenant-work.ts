@@ -12,7 +12,7 @@ import { type ApiStatus, toStatuses } from './states.ts'
 import { tenantTag } from './tags.ts'
 import { readWaitingNote } from './waiting-note.ts'
 
-const cancelledAtOnce = 10
+const callsAtOnce = 10
 
 const forgetSql = `
   WITH holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
@@ -31,7 +31,7 @@ export function tenantWork(api: TriggerApi, database: Database, settled: () => P
     async drop(tenantId) {
       await settled()
       for await (const page of openRuns(api, tenantId)) {
-        await inParallel(page, cancelledAtOnce, ({ id }) => api.cancel(id))
+        await inParallel(page, callsAtOnce, ({ id }) => api.cancel(id))
       }
       await database.query(forgetSql, [tenantId])
     },
@@ -41,7 +41,7 @@ export function tenantWork(api: TriggerApi, database: Database, settled: () => P
 export async function countHeld(api: TriggerApi, tenantId: string, service: string): Promise<number> {
   let held = 0
   for await (const page of openRuns(api, tenantId, toStatuses(['held']))) {
-    const notes = await inParallel(page, cancelledAtOnce, async ({ id, metadata }) =>
+    const notes = await inParallel(page, callsAtOnce, async ({ id, metadata }) =>
       readWaitingNote(metadata ?? (await api.retrieve(id))?.metadata),
     )
     held += notes.filter((note) => note?.state === 'held' && note.by === service).length
