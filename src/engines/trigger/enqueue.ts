@@ -48,7 +48,7 @@ export class Enqueuer {
 
   /** With a transaction: once that has committed. Their ids are ours, so they are known before. */
   async enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]> {
-    for (const { tags } of requests) checkTags(tags)
+    for (const request of requests) checkTags(request)
     if (!transaction) return await this.#send(requests)
     transaction.afterCommit(() => leaveScopes(() => this.#sendLater(requests)))
     return requests.map(({ id }) => ({ id }))
