@@ -123,10 +123,8 @@ export class RunReader {
 
   async #complete(runs: readonly SeenRun[], database = this.#database): Promise<Map<string, Run>> {
     const ours = runs.flatMap((run) => {
-      const facts = readFacts(run.metadata)
-      const tenantId = ownerOf(run.tags, run.payload, facts)
-      if (tenantId === null) return []
-      return [{ run, tenantId, runId: runIdOf(run), organization: facts?.organization ?? null }]
+      const owner = ownerOf(run.tags, run.payload, readFacts(run.metadata))
+      return owner === null ? [] : [{ run, runId: runIdOf(run), ...owner }]
     })
     if (ours.length === 0) return new Map()
     const { rows } = await database.query<{ triggerId: string; last: Attempt | null }>(completeSql, [
