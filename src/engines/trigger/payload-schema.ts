@@ -9,9 +9,9 @@ import type { AnyTask } from '../../task/define.ts'
 
 type AnySchema = z.core.$ZodType
 
-export function payloadJsonSchema(task: AnyTask): Record<string, unknown> {
+export function payloadJsonSchema({ schema }: Pick<AnyTask, 'schema'>): Record<string, unknown> {
   try {
-    return withoutFallbacks(task.schema as AnySchema, () => z.toJSONSchema(task.schema as z.ZodType, options))
+    return withoutFallbacks(schema, () => z.toJSONSchema(schema, options))
   } catch {
     // Parts that are made when somebody asks for them (z.lazy, getters) are code of the schema as well.
     return { type: 'object' }
