@@ -103,10 +103,10 @@ export function replaying(): void {
       expect(await stateOf(run)).toBe('completed')
     })
 
-    test('now is a time as well', async () => {
+    test.each([{ delay: 0 }, { runAt: new Date(0) }])('now, or a time that has passed: %o', async (start) => {
       const tenantId = await kit.tenant()
       const run = await plain.trigger({ tenantId, ...doing(() => null) }, { delay: '1h' })
-      expect(await runs.reschedule(run.id, { delay: 0 })).toBe(true)
+      expect(await runs.reschedule(run.id, start)).toBe(true)
       await expect
         .poll(
           async () => {
