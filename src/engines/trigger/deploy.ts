@@ -73,7 +73,8 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
       const { attempt, run } = ctx
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
       const runId = await adopt(run, tenantOf(input), maxAttempts, host.logger)
-      return await runOnTrigger(task, input, { runId, attempt: attempt.number, maxAttempts, signal }, host)
+      const about = { runId, triggerId: run.id, attempt: attempt.number, maxAttempts, signal }
+      return await runOnTrigger(task, input, about, host)
     },
     catchError: ({ error }) => retryOf(error),
   })

@@ -40,7 +40,8 @@ export class RunReader {
     const triggerId = await this.findTriggerId(runId)
     const run = triggerId === null ? null : await this.getByTriggerId(triggerId)
     // It answers to the id it was asked by.
-    return run ? { ...run, id: isTriggerId(runId) ? run.id : runId } : this.#known.unseen(runId)
+    if (run) return { ...run, id: isTriggerId(runId) ? run.id : runId }
+    return isRunId(runId) ? await this.#known.unseen(runId) : null
   }
 
   async getMany(runIds: readonly string[]): Promise<Run[]> {
@@ -58,12 +59,12 @@ export class RunReader {
   async findTriggerId(runId: string): Promise<string | null> {
     if (isTriggerId(runId)) return runId
     if (!isRunId(runId)) return null
-    const known = this.#known.triggerIdOf(runId)
+    const known = await this.#known.triggerIdOf(runId)
     if (known !== undefined) return known
     const { data } = await this.#api.list({ tag: runTag(runId), limit: pageSize })
     // One that was replayed in the dashboard has left its tag to the replay: the first one is meant.
     const found = data.at(-1)
-    if (found) this.#known.learn(runId, found.id)
+    if (found) await this.#known.found(runId, found.id)
     return found?.id ?? null
   }
 
@@ -127,7 +128,7 @@ export class RunReader {
       ours.flatMap(({ run, tenantId, runId }) => {
         const last = visible.get(run.id)
         if (last === undefined) return []
-        if (this.#known.triggerIdOf(runId) === undefined) this.#known.learn(runId, run.id)
+        this.#known.learn(runId, run.id)
         return [[run.id, toRun(run, tenantId, last)] as const]
       }),
     )

@@ -4,13 +4,14 @@
  */
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
-import { RunCancelledError, RunTimeoutError } from '../../errors.ts'
+import { AbortTaskError, RunCancelledError, RunTimeoutError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Dispatcher } from '../../task/dispatcher.ts'
 import { execute } from '../../task/execute.ts'
 import { type JsonValue, storableError } from '../../task/json.ts'
 import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
+import { begin } from './begin.ts'
 import { dropOldNote, pause } from './pause.ts'
 import { recordAttempt } from './record-attempt.ts'
 import { RunFailedError, RunRetryError } from './run-error.ts'
@@ -33,6 +34,8 @@ export interface RunHost {
 
 export interface RunAttempt {
   runId: string
+  /** Trigger.dev's id of the run. */
+  triggerId: string
   attempt: number
   maxAttempts: number
   /** Trigger.dev's own, aborted on a cancel and after `maxDuration`. */
@@ -64,8 +67,8 @@ export async function runOnTrigger(
       return outcome.output
     case 'cancelled':
     case 'abandoned':
-      // Whatever this says: Trigger.dev has ended the run already.
-      throw new RunFailedError(storableError(attempt.signal.reason))
+      // Whatever this says: Trigger.dev has ended the run already, or made it twice.
+      throw new RunFailedError(storableError(attempt.signal.reason ?? madeTwice()))
     case 'retry':
     case 'failed':
       await keep(task, input, attempt, outcome, startedAt, host)
@@ -73,6 +76,12 @@ export async function runOnTrigger(
         ? new RunRetryError(outcome.error, outcome.delayMs)
         : new RunFailedError(outcome.error)
   }
+}
+
+function madeTwice(): AbortTaskError {
+  return new AbortTaskError(
+    'Trigger.dev has made this run twice. The other one does the work; this one does nothing.',
+  )
 }
 
 async function untilFinal(
@@ -84,6 +93,10 @@ async function untilFinal(
 ): Promise<FinalOutcome> {
   const { signal } = attempt
   try {
+    const { database } = await host.environment()
+    const { runId, triggerId } = attempt
+    if (!(await begin(database, { runId, triggerId, taskId: task.id, tenantId: tenantOf(input) ?? '' })))
+      return { kind: 'abandoned' }
     for (let held = 0; ; ) {
       onStart()
       const outcome = await executeOnce(task, input, attempt, await host.environment())
