@@ -19,6 +19,8 @@ export interface Call<T> {
   ask(isOver: () => boolean): PromiseLike<T>
   /** Asked instead of once more, where a try before may have been done: what it made. Null: nothing that can be seen. */
   lookFor?(): Promise<T | null>
+  /** Where a try may have been done, or may still be on its way, none follows. */
+  neverTwice?: true
 }
 
 /** A limit that is over for all at the same moment would be met by all at the same moment. */
@@ -27,33 +29,43 @@ const spreadMs = 250
 /** @throws TriggerUnavailableError, TriggerRefusedError, RateLimitedError, ConfigError */
 export async function callPatiently<T>(call: Call<T>, patience: Patience): Promise<T> {
   const until = performance.now() + patience.patienceMs
+  let answer = await tryOnce(call, patience.timeoutMs)
   let mayBeDone = false
-  for (let tries = 0; ; tries += 1) {
-    const answer: { done: T } | ApiFailure = await tryOnce(call, mayBeDone, patience.timeoutMs)
-    if ('done' in answer) return answer.done
-    const { error, again, waitMs } = answer
-    const pauseMs = patience.pausesMs[tries]
-    if (!again || pauseMs === undefined) throw error
+  for (const pauseMs of patience.pausesMs) {
+    if ('done' in answer || !answer.again || (call.neverTwice && answer.mayBeDone)) break
+    const { waitMs } = answer
     const nextInMs = waitMs === null ? pauseMs : Math.max(pauseMs, waitMs + Math.random() * spreadMs)
-    if (performance.now() + nextInMs > until) throw error
+    if (performance.now() + nextInMs > until) break
     await sleep(nextInMs)
     mayBeDone ||= answer.mayBeDone
+    answer = mayBeDone
+      ? await lookOrTry(call, patience.timeoutMs, answer)
+      : await tryOnce(call, patience.timeoutMs)
   }
+  if ('done' in answer) return answer.done
+  throw answer.error
 }
 
-async function tryOnce<T>(
-  { what, ask, lookFor }: Call<T>,
-  mayBeDone: boolean,
-  timeoutMs: number,
-): Promise<{ done: T } | ApiFailure> {
+type Answer<T> = { done: T } | ApiFailure
+
+async function lookOrTry<T>(call: Call<T>, timeoutMs: number, before: ApiFailure): Promise<Answer<T>> {
+  try {
+    const found = (await call.lookFor?.()) ?? null
+    if (found !== null) return { done: found }
+  } catch (thrown) {
+    // Not known is not nothing. What the caller asked for is what he is told about.
+    return { ...readApiFailure(thrown, call.what), error: before.error }
+  }
+  return await tryOnce(call, timeoutMs)
+}
+
+async function tryOnce<T>({ what, ask }: Call<T>, timeoutMs: number): Promise<Answer<T>> {
   let isOver = false
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<ApiFailure>((resolve) => {
     timer = setTimeout(() => resolve(noAnswer(what, timeoutMs)), timeoutMs)
   })
   try {
-    const found = mayBeDone ? ((await lookFor?.()) ?? null) : null
-    if (found !== null) return { done: found }
     return await Promise.race([Promise.resolve(ask(() => isOver)).then((done) => ({ done })), over])
   } catch (thrown) {
     return readApiFailure(thrown, what)

@@ -30,6 +30,14 @@ interface ApiError {
 
 /** `what` completes "Trigger.dev refused ..." and "could not be reached ...": `to trigger orders/x`. */
 export function readApiFailure(thrown: unknown, what: string): ApiFailure {
+  const failure = readFailure(thrown, what)
+  const error = innermost(thrown)
+  // It may say so itself, whatever the status.
+  const isToldNotTo = isApiError(error) && error.headers?.['x-should-retry'] === 'false'
+  return isToldNotTo ? { ...failure, again: false } : failure
+}
+
+function readFailure(thrown: unknown, what: string): ApiFailure {
   if (thrown instanceof JobsError) return ofCallInside(thrown)
   const error = innermost(thrown)
   if (isNoKey(error)) return final(noKey())

@@ -186,14 +186,15 @@ export class TriggerApi {
   }
 
   /**
-   * The key is free again; one that is not taken is free already. Tried once: one that is still on its way when the next
-   * is made would free the key of the run that has it by then.
+   * The key is free again; one that is not taken is free already. A try that is still on its way while others go on would
+   * free the key of the run that has it by then, so where one may be, this is an error and the key is left as it is.
    */
   async resetKey(taskId: string, key: string): Promise<void> {
-    await this.once.#call({
+    await this.#call({
       what: `to free an idempotency key of ${taskId}`,
       ask: (isOver) =>
         auth.withAuth(this.#configUntil(isOver), () => orNull(idempotencyKeys.reset(taskId, key))),
+      neverTwice: true,
     })
   }
 

@@ -8,7 +8,7 @@ import type { RunFilter, RunPage } from '../engine.ts'
 import type { ApiFilter, ApiRun, TriggerApi } from './api.ts'
 import type { KnownRuns } from './known-runs.ts'
 import { inParallel } from './parallel.ts'
-import { runTag } from './run-id.ts'
+import { isRunId, runTag } from './run-id.ts'
 import { runIdOf, tenantOf, toRun } from './run-view.ts'
 import { toStatuses } from './states.ts'
 import { tenantTag } from './tags.ts'
@@ -41,7 +41,7 @@ export class RunReader {
     const run = triggerId === null ? null : await this.getByTriggerId(triggerId)
     // It answers to the id it was asked by.
     if (run) return { ...run, id: isTriggerId(runId) ? run.id : runId }
-    return isRunId(runId) ? await this.#known.unseen(runId) : null
+    return await this.#known.unseen(runId)
   }
 
   async getMany(runIds: readonly string[]): Promise<Run[]> {
@@ -166,8 +166,4 @@ function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolea
 
 function isTriggerId(text: string): boolean {
   return /^run_\w{1,100}$/.test(text)
-}
-
-function isRunId(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 }

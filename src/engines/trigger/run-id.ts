@@ -7,6 +7,11 @@ import { createHash } from 'node:crypto'
 const prefix = 'run:'
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
+/** However it is capitalised. */
+export function isRunId(text: string): boolean {
+  return uuid.test(text.toLowerCase())
+}
+
 export function runTag(runId: string): string {
   return `${prefix}${runId}`
 }
