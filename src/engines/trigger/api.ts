@@ -76,11 +76,11 @@ export class TriggerApi {
 
   /** Answers Trigger.dev's id of the run, and whether it had been there already, by its idempotency key. */
   async trigger(call: TriggerCall): Promise<{ id: string; isCached: boolean }> {
-    const { id, payload, options, runId, isChild } = call
+    const { id, payload, options, runId } = call
     return await this.#call({
       what: `to trigger ${id}`,
       ask: async (isOver) => {
-        const handle = await this.#client(isOver, isChild).tasks.trigger(id, payload, options)
+        const handle = await this.#client(isOver).tasks.trigger(id, payload, options)
         return { id: handle.id, isCached: 'isCached' in handle && handle.isCached === true }
       },
       lookFor: async () => {
@@ -91,8 +91,8 @@ export class TriggerApi {
   }
 
   /**
-   * At most 1,000 at once, of one parent or of none. The runs come to be a little later; answered are Trigger.dev's ids of
-   * those that had been made already by the platform's.
+   * At most 1,000 at once. The runs come to be a little later; of those that turn out to be there already, it answers
+   * Trigger.dev's ids by the platform's.
    */
   async batch(calls: readonly TriggerCall[]): Promise<Map<string, string>> {
     const made = new Map<string, string>()
@@ -100,8 +100,7 @@ export class TriggerApi {
     await this.#call({
       what: `to trigger a batch of ${calls.length}`,
       ask: async (isOver) => {
-        const client = this.#client(isOver, calls[0]?.isChild)
-        await client.batch.trigger([...left], undefined, { retry: once })
+        await this.#client(isOver).batch.trigger([...left], undefined, { retry: once })
         return true
       },
       lookFor: async () => {
@@ -202,9 +201,12 @@ export class TriggerApi {
     return callPatiently(call, this.#patience)
   }
 
-  /** `isChild`: what it triggers names the run of Trigger.dev that this is called in as its parent. */
-  #client(isOver: () => boolean, isChild = false): TriggerClient {
-    return new TriggerClient({ ...this.#configUntil(isOver), inheritContext: isChild })
+  /**
+   * It knows nothing of a run that it is used in: of runs with a parent Trigger.dev cancels the one with the other, and no
+   * other engine does.
+   */
+  #client(isOver: () => boolean): TriggerClient {
+    return new TriggerClient({ ...this.#configUntil(isOver), inheritContext: false })
   }
 
   /** The SDK takes no signal, but it reads the headers anew for each request: that is where a call is stopped. */

@@ -112,7 +112,7 @@ export class Deliverer {
   async #deliver(runIds: readonly string[], onTried: () => void): Promise<void> {
     for (const pauseMs of [...pausesMs, null]) {
       const due = await this.#options.outbox.take(runIds)
-      const left = due.length === 0 ? 0 : await this.#give(due, { isOwn: true })
+      const left = due.length === 0 ? 0 : await this.#give(due)
       onTried()
       if (left === 0 || pauseMs === null) return
       await sleep(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {})
@@ -127,7 +127,7 @@ export class Deliverer {
       const due = await outbox.takeDue(takenAtOnce)
       if (due.length === 0) break
       // Where Trigger.dev takes nothing for now, the rest would only be told the same.
-      if ((await this.#give(due, { isOwn: false })) > 0) break
+      if ((await this.#give(due)) > 0) break
     }
     if (Date.now() < this.#tidyAt) return
     while ((await outbox.forgetOld(forgottenAtOnce)) === forgottenAtOnce)
@@ -136,7 +136,7 @@ export class Deliverer {
   }
 
   /** Answers how many are left for another time. */
-  async #give(due: readonly Due[], whose: { isOwn: boolean }): Promise<number> {
+  async #give(due: readonly Due[]): Promise<number> {
     const { api, outbox, sender } = this.#options
     const left = new Map(due.map((one) => [one.request.id, one]))
     const note = async (deliveries: Delivery[]) => {
@@ -146,14 +146,14 @@ export class Deliverer {
     try {
       await note(await this.#alreadyThere(due))
       const requests = [...left.values()].map(asOfNow)
-      for await (const deliveries of sender.send(requests, api.once, whose)) await note(deliveries)
+      for await (const deliveries of sender.send(requests, api.once)) await note(deliveries)
       return 0
     } catch (error) {
       const rest = [...left.values()]
       if (isRefusedForGood(error) && rest.length > 1) {
         // One of them is why; the others are not to suffer for it.
         const half = Math.ceil(rest.length / 2)
-        return (await this.#give(rest.slice(0, half), whose)) + (await this.#give(rest.slice(half), whose))
+        return (await this.#give(rest.slice(0, half))) + (await this.#give(rest.slice(half)))
       }
       if (isRefusedForGood(error)) {
         for (const { request } of rest) await outbox.refuse(request.id, storableError(error))

@@ -12,6 +12,7 @@ import { TaskRegistry } from '../../task/registry.ts'
 import { adopt } from './adopt.ts'
 import { type RunHost, runOnTrigger, tenantOf } from './run.ts'
 import { retryOf } from './run-error.ts'
+import { isStandIn } from './stand-in.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
 export interface Deployed {
@@ -70,6 +71,7 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
   return defineTriggerTask({
     ...toDeployed(task),
     run: async (input: unknown, { ctx, signal }) => {
+      if (isStandIn(input)) return null
       const { attempt, run } = ctx
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
       const runId = await adopt(run, tenantOf(input), maxAttempts, host.logger)

@@ -41,7 +41,7 @@ export class Enqueuer {
   async #sendOne(request: RunRequest): Promise<RunHandle[]> {
     const { api, sender, deliverer } = this.#dependencies
     let runId = request.id
-    for await (const delivered of sender.send([request], api, { isOwn: true })) {
+    for await (const delivered of sender.send([request], api)) {
       await deliverer.note(delivered)
       runId = delivered[0]?.runId ?? runId
     }
@@ -59,7 +59,7 @@ export class Enqueuer {
     const runIds = new Map<RunRequest, string>()
     const idsLeft = () => [...left].map(({ id }) => id)
     try {
-      for await (const delivered of sender.send(requests, api, { isOwn: true })) {
+      for await (const delivered of sender.send(requests, api)) {
         await deliverer.note(delivered)
         for (const { request, runId } of delivered) {
           runIds.set(request, runId)

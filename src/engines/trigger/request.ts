@@ -11,8 +11,6 @@ export interface TriggerCall {
   id: string
   /** The platform's. */
   runId: string
-  /** Trigger.dev is to know the run that asks for it as its parent. */
-  isChild: boolean
   payload: JsonValue
   options: {
     concurrencyKey: string
@@ -37,14 +35,13 @@ export function toCall(request: RunRequest): TriggerCall {
   return {
     id: taskId,
     runId,
-    isChild: request.parentRunId !== null,
     payload: input,
     options: {
       concurrencyKey: tenantId,
       tags: tagsOf(request),
       metadata: factsOf(request),
       maxAttempts,
-      idempotencyKey: idempotency ? callersKey(request, idempotency.key) : ownKey(request),
+      idempotencyKey: idempotencyKeyOf(request),
       idempotencyKeyTTL: `${idempotency ? toSeconds(idempotency.ttlMs) : ownKeySeconds}s`,
       ...(delay !== null && { delay }),
       ...(ttlMs !== null && { ttl: toSeconds(ttlMs) }),
@@ -53,6 +50,10 @@ export function toCall(request: RunRequest): TriggerCall {
       ...(priority > 0 && { priority }),
     },
   }
+}
+
+export function idempotencyKeyOf(request: RunRequest): string {
+  return request.idempotency ? callersKey(request, request.idempotency.key) : ownKey(request)
 }
 
 /** 64 characters: the SDK takes it for a finished key and mixes no parent run into it. */

@@ -15,6 +15,8 @@ import { begin } from './begin.ts'
 import { dropOldNote, pause } from './pause.ts'
 import { recordAttempt } from './record-attempt.ts'
 import { RunFailedError, RunRetryError } from './run-error.ts'
+import { waitingOutside } from './wait-for-child.ts'
+import { WaitTurn } from './wait-turn.ts'
 
 /** What a run needs of the platform in its process. */
 export interface RunEnvironment {
@@ -27,6 +29,8 @@ export interface RunEnvironment {
 /** The platform of the process; made at the first run, never when tasks are imported. */
 export interface RunHost {
   readonly logger: Logger
+  /** How long a run waits for a child in place, before it asks Trigger.dev to wait. */
+  readonly waitInPlaceMs: number
   environment(): Promise<RunEnvironment>
   /** A run of this process waits for long: nothing needs to be held open meanwhile. */
   rest(): Promise<void>
@@ -40,6 +44,11 @@ export interface RunAttempt {
   maxAttempts: number
   /** Trigger.dev's own, aborted on a cancel and after `maxDuration`. */
   signal: AbortSignal
+}
+
+/** The attempt as it goes on from execution to execution. */
+interface OpenAttempt extends RunAttempt {
+  turn: WaitTurn
 }
 
 type FinalOutcome = Exclude<Outcome, { kind: 'postponed' | 'held' }>
@@ -56,7 +65,7 @@ export async function runOnTrigger(
   given: RunAttempt,
   host: RunHost,
 ): Promise<JsonValue> {
-  const attempt = { ...given, signal: inOurWords(given.signal, task) }
+  const attempt = { ...given, signal: inOurWords(given.signal, task), turn: new WaitTurn() }
   dropOldNote()
   let startedAt = new Date()
   const outcome = await untilFinal(task, input, attempt, host, () => {
@@ -78,6 +87,16 @@ export async function runOnTrigger(
   }
 }
 
+async function isTheRun(
+  task: AnyTask,
+  input: unknown,
+  { runId, triggerId }: RunAttempt,
+  host: RunHost,
+): Promise<boolean> {
+  const { database } = await host.environment()
+  return await begin(database, { runId, triggerId, taskId: task.id, tenantId: tenantOf(input) ?? '' })
+}
+
 function madeTwice(): AbortTaskError {
   return new AbortTaskError(
     'Trigger.dev has made this run twice. The other one does the work; this one does nothing.',
@@ -87,24 +106,21 @@ function madeTwice(): AbortTaskError {
 async function untilFinal(
   task: AnyTask,
   input: unknown,
-  attempt: RunAttempt,
+  attempt: OpenAttempt,
   host: RunHost,
   onStart: () => void,
 ): Promise<FinalOutcome> {
-  const { signal } = attempt
+  const { signal, turn } = attempt
   try {
-    const { database } = await host.environment()
-    const { runId, triggerId } = attempt
-    if (!(await begin(database, { runId, triggerId, taskId: task.id, tenantId: tenantOf(input) ?? '' })))
-      return { kind: 'abandoned' }
+    if (!(await isTheRun(task, input, attempt, host))) return { kind: 'abandoned' }
     for (let held = 0; ; ) {
       onStart()
-      const outcome = await executeOnce(task, input, attempt, await host.environment())
+      const outcome = await executeOnce(task, input, attempt, host)
       if (outcome.kind !== 'postponed' && outcome.kind !== 'held') return outcome
       const delayMs = outcome.kind === 'held' ? lookAgainIn(outcome.until, held) : outcome.delayMs
       held = outcome.kind === 'held' ? held + 1 : 0
       if (delayMs >= restFromMs) await host.rest()
-      await pause(delayMs, noteOf(outcome, delayMs, attempt), signal, host.logger)
+      await pause(delayMs, noteOf(outcome, delayMs, attempt), signal, turn, host.logger)
     }
   } catch (error) {
     // Cancelled while it waited, or the platform could not be started: the rule that errors of tasks go by.
@@ -117,12 +133,19 @@ async function untilFinal(
 async function executeOnce(
   task: AnyTask,
   input: unknown,
-  attempt: RunAttempt,
-  environment: RunEnvironment,
+  attempt: OpenAttempt,
+  host: RunHost,
 ): Promise<Outcome> {
+  const environment = await host.environment()
   await lookAtHolds(task, input, environment)
-  // Waiting for a child keeps the process, which has no other run to give its place to.
-  return await execute(task, input, attempt, { ...environment, whileWaiting: (wait) => wait() })
+  const { database, logger } = environment
+  const waiting = { turn: attempt.turn, inPlaceMs: host.waitInPlaceMs, database, logger }
+  return await execute(task, input, attempt, {
+    ...environment,
+    dispatcher: waitingOutside(environment.dispatcher, waiting),
+    // The process has no other run to give its place to; the place at Trigger.dev is given by the dispatcher.
+    whileWaiting: (wait) => wait(),
+  })
 }
 
 /** Nobody has looked before Trigger.dev started this run: what is held in the table, `execute` is to know of. */

@@ -5,7 +5,7 @@
 import type { RunRequest } from '../../task/run.ts'
 import type { TriggerApi } from './api.ts'
 import type { KeyHolders } from './idempotency.ts'
-import { type TriggerCall, toCall } from './request.ts'
+import { idempotencyKeyOf, toCall } from './request.ts'
 
 export interface Delivery {
   request: RunRequest
@@ -27,49 +27,19 @@ export class Sender {
   }
 
   /** Tells of each request that was accepted as soon as that is known. The first failure ends it. */
-  async *send(
-    requests: readonly RunRequest[],
-    api: TriggerApi,
-    { isOwn }: { isOwn: boolean },
-  ): AsyncGenerator<Delivery[]> {
-    const callOf = (request: RunRequest): TriggerCall => {
-      const call = toCall(request)
-      return isOwn ? call : { ...call, isChild: false }
-    }
+  async *send(requests: readonly RunRequest[], api: TriggerApi): AsyncGenerator<Delivery[]> {
     const plain = requests.filter(({ idempotency }) => idempotency === null)
-    if (plain.length === 1) {
-      const [request] = plain
-      const { id } = await api.trigger(callOf(request!))
-      yield [{ request: request!, runId: request!.id, triggerId: id }]
-    } else {
-      // A batch has one parent.
-      for (const alike of Map.groupBy(plain, (request) => callOf(request).isChild).values()) {
-        for (const some of portions(alike, runsPerBatch)) {
-          const made = await api.batch(some.map(callOf))
-          yield some.map((request) => ({
-            request,
-            runId: request.id,
-            triggerId: made.get(request.id) ?? null,
-          }))
-        }
-      }
-    }
-    yield* this.#sendKeyed(
-      requests.filter(({ idempotency }) => idempotency !== null),
-      (request) => callOf(request),
-      api,
-    )
+    if (plain.length === 1) yield [await sendOne(plain[0]!, api)]
+    else for (const some of portions(plain, runsPerBatch)) yield await sendBatch(some, api)
+    const keyed = requests.filter(({ idempotency }) => idempotency !== null)
+    yield* this.#sendKeyed(keyed, api)
   }
 
-  async *#sendKeyed(
-    requests: readonly RunRequest[],
-    callOf: (request: RunRequest) => TriggerCall,
-    api: TriggerApi,
-  ): AsyncGenerator<Delivery[]> {
-    const byKey = Map.groupBy(requests, (request) => callOf(request).options.idempotencyKey)
+  async *#sendKeyed(requests: readonly RunRequest[], api: TriggerApi): AsyncGenerator<Delivery[]> {
+    const byKey = Map.groupBy(requests, idempotencyKeyOf)
     for (const groups of portions([...byKey.values()], keyedAtOnce)) {
       const found = await Promise.allSettled(
-        groups.map(([request]) => this.#holders.find(callOf(request!), api)),
+        groups.map(([request]) => this.#holders.find(toCall(request!), api)),
       )
       yield groups.flatMap((group, index) => {
         const holder = found[index]!
@@ -78,6 +48,16 @@ export class Sender {
       for (const one of found) if (one.status === 'rejected') throw one.reason
     }
   }
+}
+
+async function sendOne(request: RunRequest, api: TriggerApi): Promise<Delivery> {
+  const { id } = await api.trigger(toCall(request))
+  return { request, runId: request.id, triggerId: id }
+}
+
+async function sendBatch(requests: readonly RunRequest[], api: TriggerApi): Promise<Delivery[]> {
+  const there = await api.batch(requests.map(toCall))
+  return requests.map((request) => ({ request, runId: request.id, triggerId: there.get(request.id) ?? null }))
 }
 
 function* portions<T>(all: readonly T[], size: number): Generator<T[]> {

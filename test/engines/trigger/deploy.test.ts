@@ -64,6 +64,7 @@ beforeAll(async () => {
     url: platform.url,
     secretKey: 'tr_dev_test',
     waitpoint: (id) => waitpointOf(id).promise,
+    waitForRun: () => Promise.reject(new Error('No run here waits for another.')),
   })
 })
 

@@ -188,13 +188,6 @@ describe('what a process has promised', () => {
     expect(stored(early.id).options.ttl).toBe(5)
   })
 
-  test('names no parent when another process sends it', async () => {
-    await promiseAndDie([requestOf({ parentRunId: randomUUID() })])
-    await (await engineOfAnotherProcess()).start()
-    await untilStored(1)
-    expect(storedOf(tenantId)[0]!.options).not.toHaveProperty('parentRunId')
-  })
-
   test('of a tenant counts, and goes with the tenant', async () => {
     cloud.answerNext(
       { status: 503 },
