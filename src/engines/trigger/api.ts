@@ -100,7 +100,7 @@ export class TriggerApi {
     await this.#call({
       what: `to trigger a batch of ${calls.length}`,
       ask: async (isOver) => {
-        await this.#client(isOver).batch.trigger([...left], undefined, { retry: once })
+        await this.#client(isOver).batch.trigger([...left], undefined, { retry: singleTry })
         return true
       },
       lookFor: async () => {
@@ -217,11 +217,11 @@ export class TriggerApi {
         return 'sdk'
       },
     }
-    return { ...this.#config, requestOptions: { retry: once, additionalHeaders } }
+    return { ...this.#config, requestOptions: { retry: singleTry, additionalHeaders } }
   }
 }
 
-const once = { maxAttempts: 1 }
+const singleTry = { maxAttempts: 1 }
 
 async function orNull<T>(asked: PromiseLike<T>): Promise<T | null> {
   try {

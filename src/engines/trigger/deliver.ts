@@ -1,24 +1,16 @@
 /**
- * Giving Trigger.dev what was promised: at once by the process that promised it, and again and again by every process
- * that has this engine. Who dies, rests or is frozen loses nothing: what it had taken is due again a little later.
+ * When runs that were promised are given to Trigger.dev: at once by the process that promised them, and again and again by
+ * every process that has this engine. Who dies, rests or is frozen loses nothing: what it had taken is due again soon.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitUntil } from '@trigger.dev/sdk'
 import type { Logger } from 'pino'
-import { RateLimitedError, TriggerRefusedError } from '../../errors.ts'
-import { storableError } from '../../task/json.ts'
-import type { RunRequest } from '../../task/run.ts'
-import type { TriggerApi } from './api.ts'
-import { isRefusedForGood } from './api-errors.ts'
-import type { KnownRuns } from './known-runs.ts'
-import type { Due, Outbox } from './outbox.ts'
-import type { Delivery, Sender } from './send.ts'
+import { type Giver, pausesMs } from './give.ts'
+import type { Outbox } from './outbox.ts'
 
 export interface DelivererOptions {
-  api: TriggerApi
   outbox: Outbox
-  sender: Sender
-  known: KnownRuns
+  giver: Giver
   logger: Logger
   /** How often this process looks for what is due, whoever promised it; in milliseconds, 15,000 by default. */
   sweepEveryMs?: number | undefined
@@ -26,13 +18,8 @@ export interface DelivererOptions {
 
 const usualSweepMs = 15_000
 const takenAtOnce = 1_000
-/** After the first tries, by who promised it; all further ones are the sweeps'. */
-const pausesMs = [1_000, 2_000, 5_000, 10_000, 30_000]
-const longestPauseMs = 300_000
 const tidyEveryMs = 3_600_000
 const forgottenAtOnce = 1_000
-/** A log line does not name thousands. */
-const namedInLog = 20
 
 export class Deliverer {
   readonly #options: DelivererOptions
@@ -64,10 +51,22 @@ export class Deliverer {
 
   /** These runs were promised by this process. */
   deliver(runIds: readonly string[]): void {
+    this.#begin((onTried) => this.#deliver(runIds, onTried))
+  }
+
+  /** And these, whose sending was begun and is left to this. */
+  takeOver(runIds: readonly string[]): void {
+    this.#begin(async (onTried) => {
+      await this.#options.outbox.keep(runIds, 0)
+      await this.#deliver(runIds, onTried)
+    })
+  }
+
+  #begin(deliver: (onTried: () => void) => Promise<void>): void {
     const { promise: tried, resolve } = Promise.withResolvers<void>()
     const untried: Promise<void> = tried.finally(() => this.#untried.delete(untried))
     this.#untried.add(untried)
-    const delivering: Promise<void> = this.#deliver(runIds, resolve)
+    const delivering: Promise<void> = deliver(resolve)
       .catch((error) => {
         this.#options.logger.warn({ err: error }, 'Runs of a transaction are given to Trigger.dev later')
         resolve()
@@ -83,26 +82,6 @@ export class Deliverer {
     await Promise.all(this.#untried)
   }
 
-  /** What Trigger.dev has accepted is on record, for every process. */
-  async note(deliveries: readonly Delivery[]): Promise<void> {
-    const { known, outbox, logger } = this.#options
-    const sent = deliveries.flatMap(({ request, triggerId }) =>
-      triggerId === null ? [] : [{ request, triggerId }],
-    )
-    for (const { request, triggerId } of sent) known.learn(request.id, triggerId)
-    const accepted = deliveries.filter(({ triggerId }) => triggerId === null).map(({ request }) => request.id)
-    try {
-      if (sent.length > 0) await outbox.sent(sent)
-      if (accepted.length > 0) await outbox.accepted(accepted)
-    } catch (error) {
-      // They are there, whatever is on record; each says so itself when it begins (begin.ts).
-      logger.warn(
-        { err: error, ...named(deliveries.map(({ request }) => request)) },
-        'Runs could not be recorded',
-      )
-    }
-  }
-
   async close(): Promise<void> {
     this.#closing.abort()
     clearTimeout(this.#timer)
@@ -110,9 +89,10 @@ export class Deliverer {
   }
 
   async #deliver(runIds: readonly string[], onTried: () => void): Promise<void> {
+    const { outbox, giver } = this.#options
+    // All further tries are the sweeps'.
     for (const pauseMs of [...pausesMs, null]) {
-      const due = await this.#options.outbox.take(runIds)
-      const left = due.length === 0 ? 0 : await this.#give(due)
+      const left = await giver.give(await outbox.take(runIds))
       onTried()
       if (left === 0 || pauseMs === null) return
       await sleep(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {})
@@ -121,99 +101,17 @@ export class Deliverer {
   }
 
   async #sweep(): Promise<void> {
-    const { outbox } = this.#options
+    const { outbox, giver } = this.#options
     for (;;) {
       if (this.#closing.signal.aborted) return
       const due = await outbox.takeDue(takenAtOnce)
       if (due.length === 0) break
       // Where Trigger.dev takes nothing for now, the rest would only be told the same.
-      if ((await this.#give(due)) > 0) break
+      if ((await giver.give(due)) > 0) break
     }
     if (Date.now() < this.#tidyAt) return
     while ((await outbox.forgetOld(forgottenAtOnce)) === forgottenAtOnce)
       if (this.#closing.signal.aborted) return
     this.#tidyAt = Date.now() + tidyEveryMs
   }
-
-  /** Answers how many are left for another time. */
-  async #give(due: readonly Due[]): Promise<number> {
-    const { api, outbox, sender } = this.#options
-    const left = new Map(due.map((one) => [one.request.id, one]))
-    const note = async (deliveries: Delivery[]) => {
-      await this.note(deliveries)
-      for (const { request } of deliveries) left.delete(request.id)
-    }
-    try {
-      await note(await this.#alreadyThere(due))
-      const requests = [...left.values()].map(asOfNow)
-      for await (const deliveries of sender.send(requests, api.once)) await note(deliveries)
-      return 0
-    } catch (error) {
-      const rest = [...left.values()]
-      if (isRefusedForGood(error) && rest.length > 1) {
-        // One of them is why; the others are not to suffer for it.
-        const half = Math.ceil(rest.length / 2)
-        return (await this.#give(rest.slice(0, half))) + (await this.#give(rest.slice(half)))
-      }
-      if (isRefusedForGood(error)) {
-        for (const { request } of rest) await outbox.refuse(request.id, storableError(error))
-        this.#options.logger.error(
-          { err: error, ...named(rest.map(({ request }) => request)) },
-          'Trigger.dev refuses a run that was promised. It is failed; replay it once that is mended',
-        )
-        return 0
-      }
-      await this.#putOff(rest, error)
-      return rest.length
-    }
-  }
-
-  /** Whoever tried these before may have been told nothing though they arrived. */
-  async #alreadyThere(due: readonly Due[]): Promise<Delivery[]> {
-    const triedBefore = due.filter(({ tries }) => tries > 1).map(({ request }) => request)
-    if (triedBefore.length === 0) return []
-    const found = await this.#options.api.once.find(triedBefore.map(({ id }) => id))
-    return triedBefore.flatMap((request) => {
-      const triggerId = found.get(request.id)
-      return triggerId === undefined ? [] : [{ request, runId: request.id, triggerId }]
-    })
-  }
-
-  async #putOff(rest: readonly Due[], error: unknown): Promise<void> {
-    const { outbox, logger } = this.#options
-    const askedMs = error instanceof RateLimitedError ? error.retryAfterMs : 0
-    const byPause = Map.groupBy(rest, ({ tries }) => Math.max(askedMs, pausesMs[tries - 1] ?? longestPauseMs))
-    for (const [pauseMs, some] of byPause)
-      await outbox.keep(
-        some.map(({ request }) => request.id),
-        pauseMs,
-      )
-    const level = error instanceof TriggerRefusedError ? 'error' : 'warn'
-    logger[level](
-      { err: error, ...named(rest.map(({ request }) => request)) },
-      'Runs of a committed transaction could not be triggered yet',
-    )
-  }
-}
-
-/** What counts from the trigger has gone on while the run waited here. */
-function asOfNow({ request, createdAt }: Due): RunRequest {
-  const { delayMs, runAt, ttlMs } = request
-  if (delayMs === 0 && runAt === null && ttlMs === null) return request
-  const startAt = runAt ?? new Date(createdAt.getTime() + delayMs)
-  const lateMs = Math.max(0, Date.now() - startAt.getTime())
-  return {
-    ...request,
-    runAt: startAt,
-    delayMs: 0,
-    // It has to be given to expire.
-    ttlMs: ttlMs === null ? null : Math.max(1_000, ttlMs - lateMs),
-  }
-}
-
-function named(requests: readonly RunRequest[]): { runs: object[]; count: number } {
-  const runs = requests
-    .slice(0, namedInLog)
-    .map(({ id, taskId, tenantId }) => ({ run: id, task: taskId, tenant: tenantId }))
-  return { runs, count: requests.length }
 }

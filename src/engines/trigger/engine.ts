@@ -19,6 +19,7 @@ import {
 import { type ApiOptions, TriggerApi } from './api.ts'
 import { Deliverer } from './deliver.ts'
 import { Enqueuer } from './enqueue.ts'
+import { Giver } from './give.ts'
 import { KeyHolders } from './idempotency.ts'
 import { KnownRuns } from './known-runs.ts'
 import { Outbox } from './outbox.ts'
@@ -51,8 +52,9 @@ export class TriggerEngine implements Engine {
     this.#known = new KnownRuns(outbox)
     this.#reader = new RunReader(api, database, this.#known)
     const sender = new Sender(new KeyHolders(this.#reader, database))
-    this.#deliverer = new Deliverer({ api, outbox, sender, known: this.#known, logger, sweepEveryMs })
-    this.#enqueuer = new Enqueuer({ api, outbox, sender, deliverer: this.#deliverer })
+    const giver = new Giver({ api, outbox, sender, known: this.#known, logger })
+    this.#deliverer = new Deliverer({ outbox, giver, logger, sweepEveryMs })
+    this.#enqueuer = new Enqueuer({ api, outbox, sender, giver, deliverer: this.#deliverer })
     this.tenantWork = tenantWork(api, database, outbox, () => this.#deliverer.settled())
   }
 

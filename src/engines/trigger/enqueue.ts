@@ -7,7 +7,8 @@ import type { Transaction } from '../../db/transaction.ts'
 import type { RunHandle, RunRequest } from '../../task/run.ts'
 import type { TriggerApi } from './api.ts'
 import type { Deliverer } from './deliver.ts'
-import { leaseMs, type Outbox } from './outbox.ts'
+import type { Giver } from './give.ts'
+import type { Outbox } from './outbox.ts'
 import type { Sender } from './send.ts'
 import { checkTags } from './tags.ts'
 
@@ -15,6 +16,7 @@ export interface EnqueuerDependencies {
   api: TriggerApi
   outbox: Outbox
   sender: Sender
+  giver: Giver
   deliverer: Deliverer
 }
 
@@ -39,10 +41,10 @@ export class Enqueuer {
   }
 
   async #sendOne(request: RunRequest): Promise<RunHandle[]> {
-    const { api, sender, deliverer } = this.#dependencies
+    const { api, sender, giver } = this.#dependencies
     let runId = request.id
     for await (const delivered of sender.send([request], api)) {
-      await deliverer.note(delivered)
+      await giver.note(delivered)
       runId = delivered[0]?.runId ?? runId
     }
     return [{ id: runId }]
@@ -53,14 +55,14 @@ export class Enqueuer {
    * is not accepted, the promise is withdrawn; where a later one is not, it is kept like that of a transaction.
    */
   async #sendAll(requests: readonly RunRequest[]): Promise<RunHandle[]> {
-    const { api, outbox, sender, deliverer } = this.#dependencies
-    await outbox.insert(requests, null, leaseMs)
+    const { api, outbox, sender, giver, deliverer } = this.#dependencies
+    await outbox.insertTaken(requests)
     const left = new Set(requests)
     const runIds = new Map<RunRequest, string>()
     const idsLeft = () => [...left].map(({ id }) => id)
     try {
       for await (const delivered of sender.send(requests, api)) {
-        await deliverer.note(delivered)
+        await giver.note(delivered)
         for (const { request, runId } of delivered) {
           runIds.set(request, runId)
           left.delete(request)
@@ -72,8 +74,7 @@ export class Enqueuer {
         await outbox.withdraw(idsLeft())
         throw error
       }
-      await outbox.keep(idsLeft(), 0)
-      leaveScopes(() => deliverer.deliver(idsLeft()))
+      leaveScopes(() => deliverer.takeOver(idsLeft()))
     }
     return requests.map((request) => ({ id: runIds.get(request) ?? request.id }))
   }

@@ -29,7 +29,7 @@ export interface KnownRun {
 }
 
 /** Longer than giving takes: what is taken is given in one call, or a few, and the first that fails ends it. */
-export const leaseMs = 120_000
+const leaseMs = 120_000
 const rowsPerInsert = 1_000
 const keptDays = 30
 
@@ -42,8 +42,21 @@ export class Outbox {
     this.#database = database
   }
 
-  /** With a transaction the runs are promised when it commits; they are due at once. */
-  async insert(requests: readonly RunRequest[], transaction: Transaction | null, dueInMs = 0): Promise<void> {
+  /** The runs are promised when this transaction commits, and due at once. */
+  async insert(requests: readonly RunRequest[], transaction: Transaction): Promise<void> {
+    await this.#insert(requests, transaction, { dueInMs: 0, tries: 0 })
+  }
+
+  /** The runs are promised now, and the caller has taken them. */
+  async insertTaken(requests: readonly RunRequest[]): Promise<void> {
+    await this.#insert(requests, null, { dueInMs: leaseMs, tries: 1 })
+  }
+
+  async #insert(
+    requests: readonly RunRequest[],
+    transaction: Transaction | null,
+    { dueInMs, tries }: { dueInMs: number; tries: number },
+  ): Promise<void> {
     const query: Query = (text, values) =>
       transaction ? transaction.executeAsPlatform(text, values) : this.#database.query(text, values)
     for (let start = 0; start < requests.length; start += rowsPerInsert) {
@@ -54,6 +67,7 @@ export class Outbox {
         some.map(({ taskId }) => taskId),
         some.map((request) => JSON.stringify(request)),
         dueInMs,
+        tries,
       ])
     }
   }
@@ -148,8 +162,8 @@ function revive(request: RunRequest): RunRequest {
 
 /** A request that is made again is that request. */
 const insertSql = `
-  INSERT INTO public.platform_trigger_runs (run_id, tenant_id, task_id, request, next_try_at)
-  SELECT run_id, tenant_id, task_id, request, clock_timestamp() + $5::float8 * interval '1 millisecond'
+  INSERT INTO public.platform_trigger_runs (run_id, tenant_id, task_id, request, next_try_at, tries)
+  SELECT run_id, tenant_id, task_id, request, clock_timestamp() + $5::float8 * interval '1 millisecond', $6::int
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) AS given (run_id, tenant_id, task_id, request)
   ON CONFLICT (run_id) DO NOTHING`
 

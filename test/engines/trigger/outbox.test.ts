@@ -188,6 +188,25 @@ describe('what a process has promised', () => {
     expect(stored(early.id).options.ttl).toBe(5)
   })
 
+  test('is not kept back by one that never goes through', async () => {
+    const stuck = requestOf({ input: { tenantId, text: 'stuck' } })
+    const requests = [
+      requestOf(),
+      stuck,
+      requestOf(),
+      requestOf({ idempotency: { key: 'k', ttlMs: 60_000 } }),
+    ]
+    await promiseAndDie(requests)
+    const { database } = await platform.ready()
+    await database.query('UPDATE public.platform_trigger_runs SET tries = 4 WHERE tenant_id = $1', [tenantId])
+    cloud.answerNext({ status: 500 }, { matches: ({ text }) => text.includes(stuck.id), times: 99 })
+    await (await engineOfAnotherProcess()).start()
+    await untilStored(3)
+    expect((await rowsOf(tenantId)).filter(({ next_try_at }) => next_try_at !== null)).toMatchObject([
+      { run_id: stuck.id },
+    ])
+  })
+
   test('of a tenant counts, and goes with the tenant', async () => {
     cloud.answerNext(
       { status: 503 },

@@ -275,18 +275,31 @@ describe.concurrent('a batch', () => {
     const engine = await engineWith({ pausesMs: [], sweepEveryMs: 50 })
     const many = Array.from({ length: 1_500 }, () => requestOf(tenantId))
     const second = ({ path, body }: ProviderRequest) => path === '/api/v3/batches' && body.runCount === 500
-    cloud.answerNext({ status: 503 }, { matches: second })
+    // It has arrived, and its runs have failed already.
+    cloud.loseAnswer(
+      () => {
+        for (const run of storedOf(tenantId).slice(1_000)) cloud.store.end(run, 'FAILED')
+        return { status: 503 }
+      },
+      { matches: ({ path, text }) => /items$/.test(path) && text.includes(many.at(-1)!.id) },
+    )
     const handles = await engine.enqueue(many, null)
     expect(handles.map(({ id }) => id)).toEqual(many.map(({ id }) => id))
-    while (storedOf(tenantId).length < many.length) await sleep(20)
-    expect(await engine.get(many.at(-1)!.id)).toMatchObject({ state: 'queued' })
+    expect(storedOf(tenantId)).toHaveLength(many.length)
+    expect((await engine.get(many.at(-1)!.id))?.state).toBe('failed')
+
+    const others = Array.from({ length: 1_500 }, () => requestOf(tenantId))
+    cloud.answerNext({ status: 503 }, { matches: second })
+    await engine.enqueue(others, null)
+    while (storedOf(tenantId).length < 2 * many.length) await sleep(20)
+    expect((await engine.get(others.at(-1)!.id))?.state).toBe('queued')
 
     const first = ({ path, body }: ProviderRequest) => path === '/api/v3/batches' && body.runCount === 1_000
     const none = Array.from({ length: 1_500 }, () => requestOf(tenantId))
     cloud.answerNext({ status: 503 }, { matches: first })
     await expect(engine.enqueue(none, null)).rejects.toThrow(/HTTP 503/)
     expect(await engine.getMany(none.slice(-3).map(({ id }) => id))).toEqual([])
-    expect(storedOf(tenantId)).toHaveLength(many.length)
+    expect(storedOf(tenantId)).toHaveLength(2 * many.length)
     await engine.close()
   })
 })
