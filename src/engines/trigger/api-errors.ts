@@ -66,9 +66,12 @@ export function noAnswer(what: string, timeoutMs: number): ApiFailure {
   return passing(new TriggerUnavailableError(what, `no answer in ${timeoutMs} ms`))
 }
 
-/** What is asked for is refused whoever asks, and whenever: with another key or another day it would not be taken either. */
+/** Payload, options, size. What else is refused lies with a key, an address or a plan, and may be taken another day. */
+const statusesOfRequests: readonly number[] = [400, 413, 422]
+
+/** The run itself is why; it will not be taken another day. */
 export function isRefusedForGood(error: unknown): error is TriggerRefusedError {
-  return error instanceof TriggerRefusedError && error.status !== 401 && error.status !== 403
+  return error instanceof TriggerRefusedError && statusesOfRequests.includes(error.status)
 }
 
 export function isNotFound(thrown: unknown): boolean {

@@ -3,6 +3,7 @@
  * meanwhile, Trigger.dev takes it for a new one. When runs begin, Postgres decides which of them is the run.
  */
 import type { Database } from '../../db/database.ts'
+import { sentSql } from './outbox.ts'
 
 export interface Beginning {
   /** The platform's. */
@@ -14,20 +15,18 @@ export interface Beginning {
 }
 
 /** It is the first with this id, or the one whose id callers were told; then nobody need ask for it any more. */
-const beginSql = `
-  INSERT INTO public.platform_trigger_runs AS run (run_id, tenant_id, task_id, trigger_id, sent_at)
-  VALUES ($1, $2, $3, $4, clock_timestamp())
-  ON CONFLICT (run_id) DO UPDATE SET
-    trigger_id = COALESCE(run.trigger_id, EXCLUDED.trigger_id),
-    sent_at = COALESCE(run.sent_at, EXCLUDED.sent_at),
-    request = NULL, refused = NULL, next_try_at = NULL
-  RETURNING trigger_id = $4 AS "isTheRun"`
+const beginSql = `${sentSql} RETURNING trigger_id = ($4::text[])[1] AS "isTheRun"`
 
 /** False: another one is this run, and this one is to do nothing. */
 export async function begin(
   database: Database,
   { runId, tenantId, taskId, triggerId }: Beginning,
 ): Promise<boolean> {
-  const { rows } = await database.query<{ isTheRun: boolean }>(beginSql, [runId, tenantId, taskId, triggerId])
+  const { rows } = await database.query<{ isTheRun: boolean }>(beginSql, [
+    [runId],
+    [tenantId],
+    [taskId],
+    [triggerId],
+  ])
   return rows[0]?.isTheRun === true
 }

@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Run } from '../../task/run.ts'
 import type { KnownRun, Outbox } from './outbox.ts'
-import { isRunId } from './run-id.ts'
+import { isUuid } from './run-id.ts'
 
 const remembered = 100_000
 /** A batch that has made no run by then has lost it. */
@@ -42,7 +42,7 @@ export class KnownRuns {
 
   /** A run that Trigger.dev does not show: on its way there, refused there, or in a batch of which nothing is seen yet. */
   async unseen(runId: string): Promise<Run | null> {
-    const known = isRunId(runId) ? await this.#outbox.find(runId) : null
+    const known = isUuid(runId) ? await this.#outbox.find(runId) : null
     if (!known?.request) return null
     const isLost = known.sentAt !== null && known.sentAt.getTime() < Date.now() - unseenForMs
     return isLost ? null : toRun(known, known.request)

@@ -187,7 +187,8 @@ const keepSql = `
   SET next_try_at = clock_timestamp() + $2::float8 * interval '1 millisecond'
   WHERE run_id = ANY ($1::uuid[]) AND next_try_at IS NOT NULL`
 
-const sentSql = `
+/** Of a run with two ids of Trigger.dev, the one that came first stays. */
+export const sentSql = `
   INSERT INTO public.platform_trigger_runs AS run (run_id, tenant_id, task_id, trigger_id, sent_at)
   SELECT run_id, tenant_id, task_id, trigger_id, clock_timestamp()
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS given (run_id, tenant_id, task_id, trigger_id)

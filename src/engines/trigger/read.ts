@@ -8,7 +8,7 @@ import type { RunFilter, RunPage } from '../engine.ts'
 import type { ApiFilter, ApiRun, TriggerApi } from './api.ts'
 import type { KnownRuns } from './known-runs.ts'
 import { inParallel } from './parallel.ts'
-import { isRunId, runTag } from './run-id.ts'
+import { isUuid, runTag } from './run-id.ts'
 import { runIdOf, tenantOf, toRun } from './run-view.ts'
 import { toStatuses } from './states.ts'
 import { tenantTag } from './tags.ts'
@@ -58,7 +58,7 @@ export class RunReader {
   /** Null: Trigger.dev lists no such run, or not yet. */
   async findTriggerId(runId: string): Promise<string | null> {
     if (isTriggerId(runId)) return runId
-    if (!isRunId(runId)) return null
+    if (!isUuid(runId)) return null
     const known = await this.#known.triggerIdOf(runId)
     if (known !== undefined) return known
     const { data } = await this.#api.list({ tag: runTag(runId), limit: pageSize })
@@ -96,7 +96,7 @@ export class RunReader {
   /** Failed attempts, first to last. Index: the primary key. */
   async attempts(runId: string): Promise<Attempt[]> {
     const id = isTriggerId(runId) ? ((await this.getByTriggerId(runId))?.id ?? '') : runId
-    if (!isRunId(id)) return []
+    if (!isUuid(id)) return []
     const { rows } = await this.#database.query<Attempt>(
       `SELECT attempt, result, error, started_at AS "startedAt", finished_at AS "finishedAt", worker
        FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`,

@@ -495,6 +495,17 @@ describe.concurrent('a run that a transaction has promised', () => {
     expect(storedOf(tenantId).map(({ status }) => status)).toEqual(['FAILED', 'FAILED', 'QUEUED'])
   })
 
+  test.each([401, 403, 404])(
+    'is kept when the answer is %i, for that is not because of the run',
+    async (status) => {
+      const tenantId = await newTenant()
+      cloud.answerNext({ status, body: { error: 'no' } }, { matches: of(tenantId) })
+      const { id } = await promise(tenantId)
+      expect((await runs.get(id)).state).toBe('queued')
+      while (storedOf(tenantId).length === 0) await sleep(20)
+    },
+  )
+
   test('and that it refuses for good has failed, and can be replayed', async () => {
     const tenantId = await newTenant()
     cloud.answerNext({ status: 422, body: { error: 'no such queue' } }, { matches: of(tenantId) })
