@@ -31,6 +31,7 @@ import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { loadRegistry, TaskRegistry } from './task/registry.ts'
+import type { RunRequest } from './task/run.ts'
 import { TenantDirectory, tenantChannel } from './tenants/directory.ts'
 import type { TenantDeps } from './tenants/tenant.ts'
 
@@ -179,10 +180,10 @@ export class Platform {
         return tenant.timezone
       },
       enqueue: async (requests) => {
-        const { engine, database } = await ready()
+        const { engine, database, directory } = await ready()
         const scope = currentScope()
         const transaction = scope?.database === database && !scope.ended ? scope.transaction : null
-        return await engine.enqueue(requests, transaction)
+        return await engine.enqueue(await withOrganizations(requests, directory), transaction)
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
       registry: () => this.registry(),
@@ -242,7 +243,10 @@ export class Platform {
       embedded,
       clients,
       holds,
-      waiter: new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs),
+      waiter: new RunWaiter((runIds) => engine.getMany(runIds), {
+        longestPauseMs: engine.askedAtMostEveryMs,
+        apart: engine.askedAtMostEveryMs !== undefined,
+      }),
       tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
     }
   }
@@ -310,6 +314,19 @@ export class Platform {
     const module = this.config.tasksModule ?? findTasksModule()
     return module ? await loadRegistry(module) : new TaskRegistry([])
   }
+}
+
+async function withOrganizations(
+  requests: readonly RunRequest[],
+  directory: TenantDirectory,
+): Promise<RunRequest[]> {
+  // The tenant's own context knows it; a transaction must not wait for a second connection.
+  const surrounding = currentScope()?.tenant
+  const organizationOf = async (tenantId: string) =>
+    surrounding?.slug === tenantId ? surrounding.organizationId : (await directory.find(tenantId))?.id
+  return await Promise.all(
+    requests.map(async (request) => ({ ...request, organizationId: await organizationOf(request.tenantId) })),
+  )
 }
 
 function refuseUnknownServices({ services }: Config): void {

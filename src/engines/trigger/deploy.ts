@@ -5,14 +5,20 @@
  * The schema goes along as JSON Schema and is not given to Trigger.dev to parse with: it would parse what its own
  * `trigger` had parsed already, so transforms would be applied twice. `execute` parses, once, as on every engine.
  */
-import { task as defineTriggerTask, type Task as TriggerTask } from '@trigger.dev/sdk'
-import { z } from 'zod'
+import { task as defineTriggerTask, metadata, type Task as TriggerTask } from '@trigger.dev/sdk'
+import { InvalidPayloadError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
+import { storableError } from '../../task/json.ts'
 import { TaskRegistry } from '../../task/registry.ts'
 import { adopt } from './adopt.ts'
-import { type RunHost, runOnTrigger, tenantOf } from './run.ts'
-import { retryOf } from './run-error.ts'
+import { maxDurationSeconds } from './max-duration.ts'
+import { isOf } from './owner.ts'
+import { payloadJsonSchema } from './payload-schema.ts'
+import { type RunHost, runOnTrigger } from './run.ts'
+import { RunFailedError, retryOf } from './run-error.ts'
+import { readFacts } from './run-facts.ts'
 import { isStandIn } from './stand-in.ts'
+import { tenantInTags } from './tags.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
 export interface Deployed {
@@ -34,13 +40,6 @@ export interface Deployed {
   ttl: number
 }
 
-/**
- * Our own timeout decides, for each execution. Trigger.dev adds up all executions of an attempt, and a run that asks
- * again and again whether a provider has finished has many: an hour of them, waiting not counted.
- */
-const manyExecutionsSeconds = 3_600
-const leastDurationSeconds = 5
-
 export function toDeployed(task: AnyTask): Deployed {
   const { maxAttempts, minDelayMs, maxDelayMs, factor } = task.retry
   return {
@@ -53,7 +52,7 @@ export function toDeployed(task: AnyTask): Deployed {
       factor,
       randomize: true,
     },
-    maxDuration: leastDurationSeconds + Math.ceil(task.timeoutMs / 1000) + manyExecutionsSeconds,
+    maxDuration: maxDurationSeconds(task),
     // Runs carry their tenant as concurrencyKey, and Trigger.dev applies the limit of a queue to each key.
     ...(task.perTenant !== null && { queue: { name: `task/${task.id}`, concurrencyLimit: task.perTenant } }),
     ttl: 0,
@@ -74,7 +73,8 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
       if (isStandIn(input)) return null
       const { attempt, run } = ctx
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
-      const runId = await adopt(run, tenantOf(input), maxAttempts, host.logger)
+      const runId = await adopt(run, input, maxAttempts, host)
+      refuseOtherTenant(task.id, run.tags, input)
       const about = { runId, triggerId: run.id, attempt: attempt.number, maxAttempts, signal }
       return await runOnTrigger(task, input, about, host)
     },
@@ -82,11 +82,10 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
   })
 }
 
-/** As callers write it: before defaults and transforms. What JSON Schema cannot say is left open. */
-export function payloadJsonSchema(task: AnyTask): Record<string, unknown> {
-  return z.toJSONSchema(task.schema as z.ZodType, {
-    io: 'input',
-    target: 'draft-7',
-    unrepresentable: 'any',
-  }) as Record<string, unknown>
+/** The dashboard replays with whatever payload it is given. What has been read, limited and tagged as one tenant's stays so. */
+function refuseOtherTenant(taskId: string, tags: readonly string[], input: unknown): void {
+  const tenantId = tenantInTags(tags)
+  if (tenantId === null || isOf(tenantId, input, readFacts(metadata.current()))) return
+  const message = `must stay "${tenantId}": a replay belongs to the tenant of its run. For another tenant, trigger the task anew`
+  throw new RunFailedError(storableError(new InvalidPayloadError(taskId, [{ path: 'tenantId', message }])))
 }

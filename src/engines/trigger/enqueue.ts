@@ -29,7 +29,7 @@ export class Enqueuer {
 
   async enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]> {
     const { api, outbox, deliverer } = this.#dependencies
-    for (const { tags } of requests) checkTags(tags)
+    for (const request of requests) checkTags(request)
     // What could never be sent must not commit.
     await api.checkKey()
     if (!transaction)

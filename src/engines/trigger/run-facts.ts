@@ -1,11 +1,16 @@
 /** What Trigger.dev does not tell of a run, in the metadata of the run, written when it is triggered. */
 import type { RunRequest } from '../../task/run.ts'
+import { isUuid } from './run-id.ts'
 
 export const factsKey = 'run'
 
 export interface RunFacts {
   /** The platform's id of the run, where its tags do not tell (adopt.ts). */
   id: string | null
+  /** The UUID of its tenant's row: whoever gets the same slug later has another. */
+  organization: string | null
+  /** What the payload calls its tenant, where the task's schema makes another text of that. */
+  tenantAs: string | null
   /** The platform's id of the run that triggered this one. */
   parent: string | null
   /** The platform's id of the run that this one repeats. */
@@ -17,24 +22,54 @@ export interface RunFacts {
 }
 
 export function factsOf(request: RunRequest): { [factsKey]: { [Fact in keyof RunFacts]: RunFacts[Fact] } } {
-  const { parentRunId: parent, replayOf, idempotency, priority, maxAttempts } = request
-  return { [factsKey]: { id: null, parent, replayOf, key: idempotency?.key ?? null, priority, maxAttempts } }
+  const { tenantId, organizationId = null, parentRunId: parent, replayOf, idempotency } = request
+  const given = tenantInPayload(request.input)
+  const tenantAs = given === tenantId ? null : given
+  const key = idempotency?.key ?? null
+  const { priority, maxAttempts } = request
+  return {
+    [factsKey]: {
+      id: null,
+      organization: organizationId,
+      tenantAs,
+      parent,
+      replayOf,
+      key,
+      priority,
+      maxAttempts,
+    },
+  }
 }
 
 /** A run that the dashboard made, or whose metadata somebody has replaced, has none. */
 export function readFacts(metadata: Readonly<Record<string, unknown>> | undefined): RunFacts | null {
   const facts = metadata?.[factsKey]
   if (typeof facts !== 'object' || facts === null) return null
-  const { id, parent, replayOf, key, priority, maxAttempts } = facts as Record<string, unknown>
+  const { id, organization, tenantAs, parent, replayOf, key, priority, maxAttempts } = facts as Record<
+    string,
+    unknown
+  >
   if (typeof priority !== 'number' || typeof maxAttempts !== 'number') return null
   return {
-    id: textOrNull(id),
+    id: uuidOrNull(id),
+    organization: uuidOrNull(organization),
+    tenantAs: textOrNull(tenantAs),
     parent: textOrNull(parent),
     replayOf: textOrNull(replayOf),
     key: textOrNull(key),
     priority,
     maxAttempts,
   }
+}
+
+/** Before it has been parsed, a payload may be anything. */
+export function tenantInPayload(payload: unknown): string | null {
+  const isObject = typeof payload === 'object' && payload !== null
+  return isObject && 'tenantId' in payload ? textOrNull(payload.tenantId) : null
+}
+
+function uuidOrNull(value: unknown): string | null {
+  return typeof value === 'string' && isUuid(value) ? value : null
 }
 
 function textOrNull(value: unknown): string | null {

@@ -12,9 +12,11 @@ import { type JsonValue, storableError } from '../../task/json.ts'
 import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
 import { begin } from './begin.ts'
+import { maxDurationSeconds } from './max-duration.ts'
 import { dropOldNote, pause } from './pause.ts'
 import { recordAttempt } from './record-attempt.ts'
 import { RunFailedError, RunRetryError } from './run-error.ts'
+import { tenantInPayload } from './run-facts.ts'
 import { waitingOutside } from './wait-for-child.ts'
 import { WaitTurn } from './wait-turn.ts'
 
@@ -68,9 +70,10 @@ export async function runOnTrigger(
   const attempt = { ...given, signal: inOurWords(given.signal, task), turn: new WaitTurn() }
   dropOldNote()
   let startedAt = new Date()
-  const outcome = await untilFinal(task, input, attempt, host, () => {
+  const decided = await untilFinal(task, input, attempt, host, () => {
     startedAt = new Date()
   })
+  const outcome = isOverTime(given.signal) ? withoutRetry(decided) : decided
   switch (outcome.kind) {
     case 'completed':
       return outcome.output
@@ -94,7 +97,7 @@ async function isTheRun(
   host: RunHost,
 ): Promise<boolean> {
   const { database } = await host.environment()
-  return await begin(database, { runId, triggerId, taskId: task.id, tenantId: tenantOf(input) ?? '' })
+  return await begin(database, { runId, triggerId, taskId: task.id, tenantId: tenantInPayload(input) ?? '' })
 }
 
 function madeTwice(): AbortTaskError {
@@ -150,7 +153,7 @@ async function executeOnce(
 
 /** Nobody has looked before Trigger.dev started this run: what is held in the table, `execute` is to know of. */
 async function lookAtHolds(task: AnyTask, input: unknown, { services }: RunEnvironment): Promise<void> {
-  const tenantId = tenantOf(input)
+  const tenantId = tenantInPayload(input)
   if (tenantId === null) return
   await Promise.all(task.services.map((service) => services.holds.gate.refresh(tenantId, service)))
 }
@@ -186,28 +189,30 @@ async function keep(
 ): Promise<void> {
   try {
     const { database } = await host.environment()
-    const about = { runId, attempt, taskId: task.id, tenantId: tenantOf(input) ?? '' }
+    const about = { runId, attempt, taskId: task.id, tenantId: tenantInPayload(input) ?? '' }
     await recordAttempt(database, { ...about, result: kind, error, startedAt })
   } catch (failure) {
     host.logger.warn({ err: failure, run: runId }, 'A failed attempt could not be recorded')
   }
 }
 
-/** Before the payload has been parsed, it may be anything. */
-export function tenantOf(input: unknown): string | null {
-  const tenantId = typeof input === 'object' && input !== null && 'tenantId' in input ? input.tenantId : null
-  return typeof tenantId === 'string' ? tenantId : null
-}
-
 /** Trigger.dev aborts with reasons of its own; the outcome is read from ours. */
 function inOurWords(signal: AbortSignal, task: AnyTask): AbortSignal {
   const controller = new AbortController()
-  const follow = () => {
-    const { reason } = signal as { reason: unknown }
-    const overTime = reason instanceof Error && reason.name === 'TaskRunExceededMaxDuration'
-    controller.abort(overTime ? new RunTimeoutError(task.timeoutMs) : new RunCancelledError())
-  }
+  const follow = () =>
+    controller.abort(
+      isOverTime(signal) ? new RunTimeoutError(maxDurationSeconds(task) * 1_000) : new RunCancelledError(),
+    )
   if (signal.aborted) follow()
   else signal.addEventListener('abort', follow, { once: true })
   return controller.signal
+}
+
+/** Past `maxDuration`: no attempt follows. */
+function isOverTime({ reason }: AbortSignal): boolean {
+  return reason instanceof Error && reason.name === 'TaskRunExceededMaxDuration'
+}
+
+function withoutRetry(outcome: FinalOutcome): FinalOutcome {
+  return outcome.kind === 'retry' ? { kind: 'failed', error: outcome.error } : outcome
 }

@@ -13,7 +13,7 @@ import { type ApiStatus, toStatuses } from './states.ts'
 import { tenantTag } from './tags.ts'
 import { readWaitingNote } from './waiting-note.ts'
 
-const cancelledAtOnce = 10
+const callsAtOnce = 10
 
 const forgetSql = `
   WITH holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
@@ -39,9 +39,9 @@ export function tenantWork(
       await settled()
       // First, so that nothing is sent any more while what has been sent is cancelled.
       const recent = await outbox.drop(tenantId)
-      await inParallel(recent, cancelledAtOnce, (id) => api.cancel(id))
+      await inParallel(recent, callsAtOnce, (id) => api.cancel(id))
       for await (const page of openRuns(api, tenantId)) {
-        await inParallel(page, cancelledAtOnce, ({ id }) => api.cancel(id))
+        await inParallel(page, callsAtOnce, ({ id }) => api.cancel(id))
       }
       await database.query(forgetSql, [tenantId])
     },
@@ -51,7 +51,7 @@ export function tenantWork(
 export async function countHeld(api: TriggerApi, tenantId: string, service: string): Promise<number> {
   let held = 0
   for await (const page of openRuns(api, tenantId, toStatuses(['held']))) {
-    const notes = await inParallel(page, cancelledAtOnce, async ({ id, metadata }) =>
+    const notes = await inParallel(page, callsAtOnce, async ({ id, metadata }) =>
       readWaitingNote(metadata ?? (await api.retrieve(id))?.metadata),
     )
     held += notes.filter((note) => note?.state === 'held' && note.by === service).length

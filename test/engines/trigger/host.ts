@@ -18,7 +18,7 @@ import { createTestDatabase, type TestDatabase } from '../../../src/testing/data
 import type { Drained, DrainOptions } from '../../../src/testing/drain.ts'
 import { toTriggerTasks } from '../../../src/trigger.ts'
 // Before any task is defined: it puts the parts of the executor in place.
-import { defineIn, Executor } from '../../fixtures/trigger/executor.ts'
+import { defineIn, deployedTasks, Executor } from '../../fixtures/trigger/executor.ts'
 import { TriggerPlatform } from '../../fixtures/trigger/platform.ts'
 import type { StoredRun } from '../../fixtures/trigger/stored-run.ts'
 import type { Host } from '../conformance/host.ts'
@@ -38,7 +38,7 @@ export async function hostOnTriggerDev(options: PlatformOptions): Promise<Trigge
   })
   const tasks = (await platform.registry()).list()
   defineIn('tasks/index.trigger.ts', () => toTriggerTasks(tasks, { waitInPlace: 100 }))
-  for (const { id, perTenant } of tasks) if (perTenant !== null) cloud.store.limits.set(id, perTenant)
+  for (const [id, task] of deployedTasks()) cloud.store.tasks.set(id, task)
   return new TriggerHost(platform, cloud, database)
 }
 

@@ -2,6 +2,7 @@
 import { waitUntil } from '@trigger.dev/core/v3'
 import { StandardWaitUntilManager } from '@trigger.dev/core/v3/workers'
 import { expect, test } from 'vitest'
+import { z } from 'zod'
 import { resumeTenant, runs, suspendTenant, transaction, withTenant } from '../../../src/default-platform.ts'
 import { AbortTaskError } from '../../../src/errors.ts'
 import type { TaskContext } from '../../../src/task/context.ts'
@@ -11,6 +12,7 @@ import { snooze } from '../../../src/task/snooze.ts'
 import { toTriggerTasks } from '../../../src/trigger.ts'
 import { defineIn, Executor } from '../../fixtures/trigger/executor.ts'
 import type { Working } from '../../fixtures/trigger/platform.ts'
+import type { StoredRun } from '../../fixtures/trigger/stored-run.ts'
 import { anotherProcess, cloud, newTenant, note, onTriggerDev, platform, stored, storedOf } from './kit.ts'
 
 let act: (context: TaskContext) => unknown = () => null
@@ -20,19 +22,26 @@ const acting = defineTask({
   retry: { maxAttempts: 3, minDelay: '1m', maxDelay: '30m' },
   run: (_, context) => act(context),
 })
-defineIn('tasks/index.trigger.ts', () => toTriggerTasks([acting]))
+/** Takes its tenant as people write it. */
+const lenient = defineTask({
+  id: 'together/lenient',
+  payload: z.object({ tenantId: z.string().trim().toLowerCase() }),
+  run: (_, context) => act(context),
+})
+defineIn('tasks/index.trigger.ts', () => toTriggerTasks([acting, lenient]))
 
-onTriggerDev({ tasks: [acting, note] })
+onTriggerDev({ tasks: [acting, lenient, note] })
 
 /** Runs what is due, and what becomes due by it. */
 async function drain(onAttempt: () => void = () => {}): Promise<void> {
   const executor = new Executor(cloud)
   const working: Working = cloud.work({
     runAttempt: (...attempt) => executor.runAttempt(...attempt),
-    isWanted: (taskId) => taskId === acting.id,
+    isWanted: (taskId) => taskId !== note.id,
     onAttempt,
   })
-  while (cloud.store.unfinished().has(acting.id)) await new Promise((resolve) => setTimeout(resolve, 5))
+  const isBusy = () => [acting, lenient].some(({ id }) => cloud.store.unfinished().has(id))
+  while (isBusy()) await new Promise((resolve) => setTimeout(resolve, 5))
   await working.stop()
 }
 
@@ -94,10 +103,7 @@ test('a run that was replayed in the dashboard is a run of its own, by its tenan
   act = ({ runId }) => runId
   const first = await acting.trigger({ tenantId })
   await drain()
-  const { payload, options, tags, metadata } = stored(first.id)
-  const { idempotencyKey: _, ...rest } = options
-  const again = { taskId: acting.id, payload, options: { ...rest, tags, metadata }, batchId: null }
-  const { run } = await cloud.store.add({ ...again, isReplay: true })
+  const run = await replayInDashboard(first.id)
   await drain()
   const replay = await runs.get(run.id)
   expect(replay).toMatchObject({ state: 'completed', replayOf: first.id, output: replay.id })
@@ -108,6 +114,60 @@ test('a run that was replayed in the dashboard is a run of its own, by its tenan
   const { engine, close } = await anotherProcess()
   expect(await engine.get(replay.id)).toMatchObject({ id: replay.id, replayOf: first.id })
   await close()
+})
+
+test('one that was replayed there with a payload of another tenant is refused, and neither sees it', async () => {
+  const [tenantId, other] = [await newTenant(), await newTenant()]
+  const ran: string[] = []
+  act = (context) => void ran.push(context.tenantId)
+  const first = await acting.trigger({ tenantId })
+  await drain()
+  const run = await replayInDashboard(first.id, { tenantId: other })
+  await drain()
+  expect(ran).toEqual([tenantId])
+  expect(await runs.get(run.id)).toMatchObject({
+    state: 'failed',
+    attempt: 1,
+    replayOf: first.id,
+    error: { code: 'PAYLOAD_INVALID', message: expect.stringContaining(`tenantId: must stay "${tenantId}"`) },
+  })
+  expect((await runs.list({ tenantId })).runs.map(({ id }) => id)).toEqual([first.id])
+  expect((await runs.list({ tenantId: other })).runs).toEqual([])
+})
+
+test('a tenant that its task knows by another text is one tenant, in a replay as well', async () => {
+  const tenantId = await newTenant()
+  act = (context) => context.tenantId
+  const { id } = await lenient.trigger({ tenantId: ` ${tenantId.toUpperCase()} ` })
+  await drain()
+  const run = await replayInDashboard(id)
+  await drain()
+  expect((await runs.list({ tenantId })).runs).toMatchObject([
+    { id: (await runs.get(run.id)).id, state: 'completed', output: tenantId },
+    { id, state: 'completed', output: tenantId },
+  ])
+})
+
+test('past maxDuration no attempt follows, and so it is recorded', async () => {
+  const tenantId = await newTenant()
+  const started = Promise.withResolvers<void>()
+  act = ({ signal }) => {
+    started.resolve()
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  }
+  const { id } = await acting.trigger({ tenantId })
+  const draining = drain()
+  await started.promise
+  cloud.store.end(stored(id), 'TIMED_OUT')
+  stored(id).abort.abort(Object.assign(new Error('over'), { name: 'TaskRunExceededMaxDuration' }))
+  await draining
+  await expect
+    .poll(() => runs.get(id))
+    .toMatchObject({
+      state: 'failed',
+      error: { code: 'TIMED_OUT' },
+      attempts: [{ attempt: 1, result: 'failed', error: { code: 'RUN_TIMEOUT' } }],
+    })
 })
 
 test('a run of a suspended tenant is held, and goes on once it is resumed', async () => {
@@ -221,4 +281,18 @@ test('a run that begins is not asked for again, though nobody was told that it i
 
 async function drainUntil(done: () => boolean): Promise<void> {
   while (!done()) await drain()
+}
+
+/** As its dashboard does it: of the same task, tags and metadata, by another payload where somebody has edited it. */
+async function replayInDashboard(runId: string, edited?: Record<string, unknown>): Promise<StoredRun> {
+  const { taskId, payload, options, tags, metadata } = stored(runId)
+  const { idempotencyKey: _, ...rest } = options
+  const { run } = await cloud.store.add({
+    taskId,
+    payload: edited ? JSON.stringify({ json: edited }) : payload,
+    options: { ...rest, tags, metadata },
+    batchId: null,
+    isReplay: true,
+  })
+  return run
 }

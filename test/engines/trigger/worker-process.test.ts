@@ -321,6 +321,19 @@ describe('in the worker process', () => {
     await own.stop()
   })
 
+  test('a configuration that makes no platform fails the attempt by the rule, as everything passing does', async () => {
+    const own = await startWorker('misconfigured', { JOBS_POOL_SIZE: 'many' })
+    for (const runId of [randomUUID(), null]) {
+      const result = await attempt({ tenantId: await kit.tenant(), act: 'answer' }, { runId, on: own })
+      expect(errorOf(result)).toEqual({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('JOBS_POOL_SIZE'),
+      })
+      expect(result).toHaveProperty('retry.delay')
+    }
+    await own.stop()
+  })
+
   test('every request of it was one that the SDK itself knows', () => {
     expect(platform.misfits).toEqual([])
   })
