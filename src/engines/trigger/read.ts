@@ -53,9 +53,10 @@ export class RunReader {
     return run && { ...run, id: isTriggerId(runId) ? run.id : runId }
   }
 
+  /** Each by the id that it is asked by, so that whoever asks knows it again. */
   async getMany(runIds: readonly string[]): Promise<Run[]> {
     const runs = await Promise.all(runIds.map((runId) => this.#waitedFor.run(() => this.get(runId))))
-    return runs.filter((run) => run !== null)
+    return runs.flatMap((run, index) => (run ? [{ ...run, id: runIds[index]! }] : []))
   }
 
   /** Null: there is none, or its tenant is gone. */

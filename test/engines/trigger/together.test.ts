@@ -106,6 +106,7 @@ test('a run that was replayed in the dashboard is a run of its own, by its tenan
   const run = await replayInDashboard(first.id)
   await drain()
   const replay = await runs.get(run.id)
+  expect((await runs.wait(run.id)).output).toBe(replay.id)
   expect(replay).toMatchObject({ state: 'completed', replayOf: first.id, output: replay.id })
   expect(replay.id).not.toBe(first.id)
   expect((await runs.list({ tenantId })).runs.map(({ id }) => id)).toEqual([replay.id, first.id])
