@@ -75,7 +75,8 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
       const runId = await adopt(run, input, maxAttempts, host)
       refuseOtherTenant(task.id, run.tags, input)
-      return await runOnTrigger(task, input, { runId, attempt: attempt.number, maxAttempts, signal }, host)
+      const about = { runId, triggerId: run.id, attempt: attempt.number, maxAttempts, signal }
+      return await runOnTrigger(task, input, about, host)
     },
     catchError: ({ error }) => retryOf(error),
   })

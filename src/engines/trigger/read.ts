@@ -41,15 +41,22 @@ export class RunReader {
 
   /** By our id, or by Trigger.dev's (`run_...`). */
   async get(runId: string): Promise<Run | null> {
+    const shown = (await this.#getShown(runId)) ?? (await this.#known.unseen(runId))
+    // Trigger.dev may have got it in between the two.
+    return shown ?? (await this.#getShown(runId))
+  }
+
+  async #getShown(runId: string): Promise<Run | null> {
     const triggerId = await this.findTriggerId(runId)
     const run = triggerId === null ? null : await this.getByTriggerId(triggerId)
     // It answers to the id it was asked by.
-    return run ? { ...run, id: isTriggerId(runId) ? run.id : runId } : this.#known.unseen(runId)
+    return run && { ...run, id: isTriggerId(runId) ? run.id : runId }
   }
 
+  /** Each by the id that it is asked by, so that whoever asks knows it again. */
   async getMany(runIds: readonly string[]): Promise<Run[]> {
     const runs = await Promise.all(runIds.map((runId) => this.#waitedFor.run(() => this.get(runId))))
-    return runs.filter((run) => run !== null)
+    return runs.flatMap((run, index) => (run ? [{ ...run, id: runIds[index]! }] : []))
   }
 
   /** Null: there is none, or its tenant is gone. */
@@ -62,12 +69,12 @@ export class RunReader {
   async findTriggerId(runId: string): Promise<string | null> {
     if (isTriggerId(runId)) return runId
     if (!isUuid(runId)) return null
-    const known = this.#known.triggerIdOf(runId)
+    const known = await this.#known.triggerIdOf(runId)
     if (known !== undefined) return known
     const { data } = await this.#api.list({ tag: runTag(runId), limit: pageSize })
     // One that was replayed in the dashboard has left its tag to the replay: the first one is meant.
     const found = data.at(-1)
-    if (found) this.#known.learn(runId, found.id)
+    if (found) await this.#known.found(runId, found.id)
     return found?.id ?? null
   }
 
@@ -139,7 +146,7 @@ export class RunReader {
       ours.flatMap(({ run, tenantId, runId }) => {
         const last = visible.get(run.id)
         if (last === undefined) return []
-        if (this.#known.triggerIdOf(runId) === undefined) this.#known.learn(runId, run.id)
+        this.#known.learn(runId, run.id)
         return [[run.id, toRun(run, tenantId, last)] as const]
       }),
     )

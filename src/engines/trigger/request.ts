@@ -7,7 +7,10 @@ import { factsOf } from './run-facts.ts'
 import { tagsOf } from './tags.ts'
 
 export interface TriggerCall {
+  /** Of the task. */
   id: string
+  /** The platform's. */
+  runId: string
   payload: JsonValue
   options: {
     concurrencyKey: string
@@ -27,10 +30,11 @@ const ownKeySeconds = 86_400
 
 /** The caller's input goes as it is: `execute` parses it, once. */
 export function toCall(request: RunRequest): TriggerCall {
-  const { taskId, tenantId, input, idempotency, maxAttempts, ttlMs, priority } = request
+  const { id: runId, taskId, tenantId, input, idempotency, maxAttempts, ttlMs, priority } = request
   const delay = toDelay(request)
   return {
     id: taskId,
+    runId,
     payload: input,
     options: {
       concurrencyKey: tenantId,

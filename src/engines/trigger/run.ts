@@ -4,13 +4,14 @@
  */
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
-import { RunCancelledError, RunTimeoutError } from '../../errors.ts'
+import { AbortTaskError, RunCancelledError, RunTimeoutError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Dispatcher } from '../../task/dispatcher.ts'
 import { execute } from '../../task/execute.ts'
 import { type JsonValue, storableError } from '../../task/json.ts'
 import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
+import { begin } from './begin.ts'
 import { maxDurationSeconds } from './max-duration.ts'
 import { dropOldNote, pause } from './pause.ts'
 import { recordAttempt } from './record-attempt.ts'
@@ -39,6 +40,8 @@ export interface RunHost {
 
 export interface RunAttempt {
   runId: string
+  /** Trigger.dev's id of the run. */
+  triggerId: string
   attempt: number
   maxAttempts: number
   /** Trigger.dev's own, aborted on a cancel and after `maxDuration`. */
@@ -76,8 +79,8 @@ export async function runOnTrigger(
       return outcome.output
     case 'cancelled':
     case 'abandoned':
-      // Whatever this says: Trigger.dev has ended the run already.
-      throw new RunFailedError(storableError(attempt.signal.reason))
+      // Whatever this says: Trigger.dev has ended the run already, or made it twice.
+      throw new RunFailedError(storableError(attempt.signal.reason ?? madeTwice()))
     case 'retry':
     case 'failed':
       await keep(task, input, attempt, outcome, startedAt, host)
@@ -85,6 +88,22 @@ export async function runOnTrigger(
         ? new RunRetryError(outcome.error, outcome.delayMs)
         : new RunFailedError(outcome.error)
   }
+}
+
+async function isTheRun(
+  task: AnyTask,
+  input: unknown,
+  { runId, triggerId }: RunAttempt,
+  host: RunHost,
+): Promise<boolean> {
+  const { database } = await host.environment()
+  return await begin(database, { runId, triggerId, taskId: task.id, tenantId: tenantInPayload(input) ?? '' })
+}
+
+function madeTwice(): AbortTaskError {
+  return new AbortTaskError(
+    'Trigger.dev has made this run twice. The other one does the work; this one does nothing.',
+  )
 }
 
 async function untilFinal(
@@ -96,6 +115,7 @@ async function untilFinal(
 ): Promise<FinalOutcome> {
   const { signal, turn } = attempt
   try {
+    if (!(await isTheRun(task, input, attempt, host))) return { kind: 'abandoned' }
     for (let held = 0; ; ) {
       onStart()
       const outcome = await executeOnce(task, input, attempt, host)

@@ -6,6 +6,7 @@ import type { Database } from '../../db/database.ts'
 import { openStates } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { ApiListedRun, TriggerApi } from './api.ts'
+import type { Outbox } from './outbox.ts'
 import { inParallel } from './parallel.ts'
 import { pageSize } from './read.ts'
 import { type ApiStatus, toStatuses } from './states.ts'
@@ -16,20 +17,29 @@ const callsAtOnce = 10
 
 const forgetSql = `
   WITH holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
-    events AS (DELETE FROM public.platform_webhook_events WHERE tenant_id = $1)
+    events AS (DELETE FROM public.platform_webhook_events WHERE tenant_id = $1),
+    begun AS (DELETE FROM public.platform_trigger_runs WHERE tenant_id = $1)
   DELETE FROM public.platform_attempts WHERE tenant_id = $1`
 
-export function tenantWork(api: TriggerApi, database: Database, settled: () => Promise<void>): TenantWork {
+export function tenantWork(
+  api: TriggerApi,
+  database: Database,
+  outbox: Outbox,
+  settled: () => Promise<void>,
+): TenantWork {
   return {
     async countOpen(tenantId) {
       await settled()
-      let open = 0
+      let open = await outbox.countDue(tenantId)
       for await (const page of openRuns(api, tenantId)) open += page.length
       return open
     },
     async release() {},
     async drop(tenantId) {
       await settled()
+      // First, so that nothing is sent any more while what has been sent is cancelled.
+      const recent = await outbox.drop(tenantId)
+      await inParallel(recent, callsAtOnce, (id) => api.cancel(id))
       for await (const page of openRuns(api, tenantId)) {
         await inParallel(page, callsAtOnce, ({ id }) => api.cancel(id))
       }

@@ -3,7 +3,7 @@ import { waitUntil } from '@trigger.dev/core/v3'
 import { StandardWaitUntilManager } from '@trigger.dev/core/v3/workers'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { resumeTenant, runs, suspendTenant } from '../../../src/default-platform.ts'
+import { resumeTenant, runs, suspendTenant, transaction, withTenant } from '../../../src/default-platform.ts'
 import { AbortTaskError } from '../../../src/errors.ts'
 import type { TaskContext } from '../../../src/task/context.ts'
 import { defineTask } from '../../../src/task/define.ts'
@@ -13,7 +13,7 @@ import { toTriggerTasks } from '../../../src/trigger.ts'
 import { defineIn, Executor } from '../../fixtures/trigger/executor.ts'
 import type { Working } from '../../fixtures/trigger/platform.ts'
 import type { StoredRun } from '../../fixtures/trigger/stored-run.ts'
-import { anotherProcess, cloud, newTenant, note, onTriggerDev, stored, storedOf } from './kit.ts'
+import { anotherProcess, cloud, newTenant, note, onTriggerDev, platform, stored, storedOf } from './kit.ts'
 
 let act: (context: TaskContext) => unknown = () => null
 const acting = defineTask({
@@ -106,6 +106,7 @@ test('a run that was replayed in the dashboard is a run of its own, by its tenan
   const run = await replayInDashboard(first.id)
   await drain()
   const replay = await runs.get(run.id)
+  expect((await runs.wait(run.id)).output).toBe(replay.id)
   expect(replay).toMatchObject({ state: 'completed', replayOf: first.id, output: replay.id })
   expect(replay.id).not.toBe(first.id)
   expect((await runs.list({ tenantId })).runs.map(({ id }) => id)).toEqual([replay.id, first.id])
@@ -223,6 +224,60 @@ test('a run does not end before what its transaction has promised is triggered',
   await drain(() => childrenAtEnd.push(children()))
   expect(await runs.get(id)).toMatchObject({ state: 'completed', output: 0 })
   expect(childrenAtEnd).toEqual([1])
+})
+
+test('Trigger.dev is told no parent, so that a run that is cancelled leaves its children alone', async () => {
+  const tenantId = await newTenant()
+  act = async ({ transaction }) => {
+    await note.trigger({ tenantId })
+    await note.batchTrigger([{ payload: { tenantId } }, { payload: { tenantId } }])
+    await transaction(() => note.trigger({ tenantId }))
+  }
+  const { id } = await acting.trigger({ tenantId })
+  await drain()
+  expect(storedOf(tenantId)).toHaveLength(5)
+  const asked = cloud.requests.filter(({ text }) => text.includes(tenantId) || text.includes('runCount'))
+  expect(asked.filter(({ text }) => text.includes(stored(id).id) || text.includes('parentRunId'))).toEqual([])
+  for (const run of storedOf(tenantId).slice(1)) {
+    expect((await runs.get(run.id)).parentRunId).toBe(id)
+  }
+})
+
+test('of a run that Trigger.dev has made twice, one does the work', async () => {
+  const tenantId = await newTenant()
+  const begun: string[] = []
+  act = ({ runId }) => void begun.push(runId)
+  const { id } = await acting.trigger({ tenantId })
+  const { payload, options, tags, metadata } = stored(id)
+  const { idempotencyKey: _, ...rest } = options
+  const twin = await cloud.store.add({
+    taskId: acting.id,
+    payload,
+    options: { ...rest, tags, metadata },
+    batchId: null,
+  })
+  await drain()
+  expect(begun).toEqual([id])
+  expect(twin.run).toMatchObject({ status: 'FAILED', error: { message: /made this run twice/ } })
+  expect(await runs.get(id)).toMatchObject({ state: 'completed', attempts: [] })
+})
+
+test('a run that begins is not asked for again, though nobody was told that it is there', async () => {
+  const tenantId = await newTenant()
+  act = () => null
+  cloud.loseAnswer(
+    { status: 503 },
+    { matches: ({ path, text }) => /trigger$/.test(path) && text.includes(tenantId) },
+  )
+  const { id } = await withTenant(tenantId, () => transaction(() => acting.trigger({ tenantId })))
+  await runs.get(id)
+  await drain()
+  const { database } = await platform.ready()
+  const { rows } = await database.query(
+    'SELECT trigger_id, request, next_try_at FROM public.platform_trigger_runs WHERE run_id = $1',
+    [id],
+  )
+  expect(rows).toEqual([{ trigger_id: stored(id).id, request: null, next_try_at: null }])
 })
 
 async function drainUntil(done: () => boolean): Promise<void> {
