@@ -9,6 +9,7 @@ import type { Database } from '../../db/database.ts'
 import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { InvalidRunFilterError } from '../../errors.ts'
+import { matches } from '../../runs/matches.ts'
 import { heldByTenant } from '../../task/outcome.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
@@ -119,15 +120,6 @@ export class InlineEngine implements Engine {
   #wakeWorkers(): void {
     for (const worker of this.#workers) worker.wake()
   }
-}
-
-function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolean {
-  return (
-    (tenantId === undefined || run.tenantId === tenantId) &&
-    (taskId === undefined || run.taskId === taskId) &&
-    (states === undefined || states.includes(run.state)) &&
-    (tag === undefined || run.tags.includes(tag))
-  )
 }
 
 function readCursor(after: string): number {

@@ -5,13 +5,14 @@ import type { Listener } from '../../db/listener.ts'
 import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
+import { readAttempts } from '../../runs/attempts.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
 import { Enqueuer } from './enqueue.ts'
-import { listRuns, readAttempts, readRuns } from './read.ts'
+import { isRunId, listRuns, readRuns } from './read.ts'
 import { countHeld } from './release.ts'
 import { rescheduleRun } from './reschedule.ts'
 import { tenantWork } from './tenant-work.ts'
@@ -83,8 +84,8 @@ export class PgBossEngine implements Engine {
     return listRuns(this.#queue, filter)
   }
 
-  attempts(runId: string): Promise<Attempt[]> {
-    return readAttempts(this.#queue, runId)
+  async attempts(runId: string): Promise<Attempt[]> {
+    return isRunId(runId) ? await readAttempts(this.#queue, runId) : []
   }
 
   async cancel(runId: string): Promise<boolean> {

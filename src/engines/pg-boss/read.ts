@@ -1,7 +1,7 @@
-/** Reading runs. pg-boss's tables are the truth about them; what it forgets is in platform_attempts. */
+/** Reading runs. pg-boss's tables are the truth about them. */
 import type { Database } from '../../db/database.ts'
 import { InvalidRunFilterError } from '../../errors.ts'
-import type { Attempt, Run, RunState } from '../../task/run.ts'
+import type { Run, RunState } from '../../task/run.ts'
 import type { RunFilter, RunPage } from '../engine.ts'
 import { heldUntil, type JobRow, runColumns, toRun } from './job.ts'
 
@@ -15,16 +15,6 @@ export async function readRuns(database: Database, runIds: readonly string[]): P
   if (wellFormed.length === 0) return []
   const { rows } = await database.query<JobRow>(byIdSql, [wellFormed])
   return rows.map(toRun)
-}
-
-/** Index: the primary key. */
-const attemptsSql = `
-  SELECT attempt, result, error, started_at AS "startedAt", finished_at AS "finishedAt", worker
-  FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`
-
-export async function readAttempts(database: Database, runId: string): Promise<Attempt[]> {
-  if (!isRunId(runId)) return []
-  return (await database.query<Attempt>(attemptsSql, [runId])).rows
 }
 
 /** The same words as readState in job.ts, as conditions. */

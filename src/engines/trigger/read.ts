@@ -2,7 +2,10 @@
  * Reading runs. Trigger.dev is the truth about them; failed attempts are in platform_attempts, and whether a run is
  * anybody's is in organizations: Trigger.dev keeps the runs of a tenant that has been deleted, and nobody may see them.
  */
+import type { Database } from '../../db/database.ts'
 import { InvalidRunFilterError, TriggerRefusedError, TriggerUnavailableError } from '../../errors.ts'
+import { readAttempts } from '../../runs/attempts.ts'
+import { matches } from '../../runs/matches.ts'
 import { storableError } from '../../task/json.ts'
 import type { Attempt, Run } from '../../task/run.ts'
 import type { RunFilter, RunPage } from '../engine.ts'
@@ -17,7 +20,7 @@ import { toStatuses } from './states.ts'
 import { tenantTag } from './tags.ts'
 
 /** A database, or a connection that is held. */
-export interface Queryable {
+interface Queryable {
   query<Row extends object>(text: string, values: unknown[]): Promise<{ rows: Row[] }>
 }
 
@@ -29,11 +32,11 @@ const waitedForAtOnce = 20
 
 export class RunReader {
   readonly #api: TriggerApi
-  readonly #database: Queryable
+  readonly #database: Database
   readonly #known: KnownRuns
   readonly #waitedFor = new Line(waitedForAtOnce)
 
-  constructor(api: TriggerApi, database: Queryable, known: KnownRuns) {
+  constructor(api: TriggerApi, database: Database, known: KnownRuns) {
     this.#api = api
     this.#database = database
     this.#known = known
@@ -60,7 +63,7 @@ export class RunReader {
   }
 
   /** Null: there is none, or its tenant is gone. */
-  async getByTriggerId(triggerId: string, database = this.#database): Promise<Run | null> {
+  async getByTriggerId(triggerId: string, database: Queryable = this.#database): Promise<Run | null> {
     const run = await this.#api.retrieve(triggerId)
     return run ? ((await this.#complete([run], database)).get(triggerId) ?? null) : null
   }
@@ -103,16 +106,10 @@ export class RunReader {
     }
   }
 
-  /** Failed attempts, first to last. Index: the primary key. */
+  /** Failed attempts, first to last. */
   async attempts(runId: string): Promise<Attempt[]> {
     const id = isTriggerId(runId) ? ((await this.getByTriggerId(runId))?.id ?? '') : runId
-    if (!isUuid(id)) return []
-    const { rows } = await this.#database.query<Attempt>(
-      `SELECT attempt, result, error, started_at AS "startedAt", finished_at AS "finishedAt", worker
-       FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`,
-      [id],
-    )
-    return rows
+    return isUuid(id) ? await readAttempts(this.#database, id) : []
   }
 
   /** Lists tell neither payload nor output nor error, so each run is read. One that cannot be is shown as it is listed. */
@@ -128,7 +125,7 @@ export class RunReader {
     return await this.#complete(runs.filter((run) => run !== null))
   }
 
-  async #complete(runs: readonly SeenRun[], database = this.#database): Promise<Map<string, Run>> {
+  async #complete(runs: readonly SeenRun[], database: Queryable = this.#database): Promise<Map<string, Run>> {
     const ours = runs.flatMap((run) => {
       const owner = ownerOf(run.tags, run.payload, readFacts(run.metadata))
       return owner === null ? [] : [{ run, runId: runIdOf(run), ...owner }]
@@ -184,15 +181,6 @@ function asApiFilter({ tenantId, taskId, states, tag }: RunFilter): Omit<ApiFilt
     ...(taskId !== undefined && { taskIdentifier: taskId }),
     ...(states && { status: toStatuses(states) }),
   }
-}
-
-function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolean {
-  return (
-    (tenantId === undefined || run.tenantId === tenantId) &&
-    (taskId === undefined || run.taskId === taskId) &&
-    (states === undefined || states.includes(run.state)) &&
-    (tag === undefined || run.tags.includes(tag))
-  )
 }
 
 function isTriggerId(text: string): boolean {
