@@ -16,6 +16,7 @@ import { rememberSecret } from '../../redact.ts'
 import type { Secret } from '../../secret.ts'
 import { type Call, callPatiently, type Patience } from './api-call.ts'
 import { isBadRequest, isNoKey, isNotFound, noKey } from './api-errors.ts'
+import { portions } from './portions.ts'
 import type { TriggerCall } from './request.ts'
 import { runIdInTags, runTag } from './run-id.ts'
 import type { ApiStatus } from './states.ts'
@@ -146,8 +147,8 @@ export class TriggerApi {
   async find(runIds: readonly string[]): Promise<Map<string, string>> {
     const wanted = new Set(runIds)
     const found = new Map<string, string>()
-    for (let start = 0; start < runIds.length; start += tagsPerList) {
-      const tag = runIds.slice(start, start + tagsPerList).map(runTag)
+    for (const some of portions(runIds, tagsPerList)) {
+      const tag = some.map(runTag)
       for (let after: string | undefined, hasMore = true; hasMore; ) {
         const page = await this.list({ tag, limit: 100, ...(after && { after }) })
         for (const { id, tags } of page.data) {

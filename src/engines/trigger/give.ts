@@ -10,6 +10,7 @@ import type { TriggerApi } from './api.ts'
 import { isRefusedForGood } from './api-errors.ts'
 import type { KnownRuns } from './known-runs.ts'
 import type { Due, Outbox } from './outbox.ts'
+import { portions } from './portions.ts'
 import type { Delivery, Sender } from './send.ts'
 
 export interface GiverOptions {
@@ -134,8 +135,7 @@ export class Giver {
 
 function* portionsOf(due: readonly Due[]): Generator<Due[]> {
   for (const [tries, alike] of Map.groupBy(due, ({ tries }) => Math.min(tries, togetherByTries.length))) {
-    const size = togetherByTries[tries - 1] ?? 1
-    for (let start = 0; start < alike.length; start += size) yield alike.slice(start, start + size)
+    yield* portions(alike, togetherByTries[tries - 1] ?? 1)
   }
 }
 

@@ -6,6 +6,7 @@ import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { RunRequest } from '../../task/run.ts'
+import { portions } from './portions.ts'
 
 /** A run that is to be given to Trigger.dev. */
 export interface Due {
@@ -59,8 +60,7 @@ export class Outbox {
   ): Promise<void> {
     const query: Query = (text, values) =>
       transaction ? transaction.executeAsPlatform(text, values) : this.#database.query(text, values)
-    for (let start = 0; start < requests.length; start += rowsPerInsert) {
-      const some = requests.slice(start, start + rowsPerInsert)
+    for (const some of portions(requests, rowsPerInsert)) {
       await query(insertSql, [
         some.map(({ id }) => id),
         some.map(({ tenantId }) => tenantId),

@@ -5,6 +5,7 @@
 import type { RunRequest } from '../../task/run.ts'
 import type { TriggerApi } from './api.ts'
 import type { KeyHolders } from './idempotency.ts'
+import { portions } from './portions.ts'
 import { idempotencyKeyOf, toCall } from './request.ts'
 
 export interface Delivery {
@@ -58,8 +59,4 @@ async function sendOne(request: RunRequest, api: TriggerApi): Promise<Delivery> 
 async function sendBatch(requests: readonly RunRequest[], api: TriggerApi): Promise<Delivery[]> {
   const there = await api.batch(requests.map(toCall))
   return requests.map((request) => ({ request, runId: request.id, triggerId: there.get(request.id) ?? null }))
-}
-
-function* portions<T>(all: readonly T[], size: number): Generator<T[]> {
-  for (let start = 0; start < all.length; start += size) yield all.slice(start, start + size)
 }
