@@ -295,6 +295,28 @@ export class RunStillOpenError extends JobsError {
   }
 }
 
+/** A replay or a cancel of many runs was asked for in a way that cannot be done. */
+export class InvalidBulkActionError extends JobsError {
+  readonly code = 'BULK_ACTION_INVALID'
+}
+
+export class UnknownBulkActionError extends JobsError {
+  readonly code = 'BULK_ACTION_UNKNOWN'
+
+  constructor(id: string) {
+    super(`There is no bulk action "${id}".`)
+  }
+}
+
+/** `problem` completes "Bulk action X ...". */
+export class BulkActionStateError extends JobsError {
+  readonly code = 'BULK_ACTION_STATE'
+
+  constructor(id: string, problem: string) {
+    super(`Bulk action "${id}" ${problem}.`)
+  }
+}
+
 /** `triggerAndWait` or `runs.wait` gave up waiting. The run itself goes on. */
 export class WaitTimeoutError extends JobsError {
   readonly code = 'WAIT_TIMEOUT'

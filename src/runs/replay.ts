@@ -13,8 +13,9 @@ import {
 } from '../errors.ts'
 import { currentRun } from '../task/context.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
+import type { JsonValue } from '../task/json.ts'
 import { acceptPayload } from '../task/payload.ts'
-import { isFinal, type Run, type RunHandle } from '../task/run.ts'
+import { isFinal, type Run, type RunHandle, type RunRequest } from '../task/run.ts'
 
 export interface ReplayOptions {
   /** Instead of the old run's, whole; its `tenantId` must stay. */
@@ -36,28 +37,31 @@ export async function replayRun(
     throw new TenantMismatchError(surrounding, old.tenantId)
   }
   const input = await acceptReplay(old, options.payload ?? old.payload, dispatcher)
-  const [handle] = await dispatcher.enqueue([
-    {
-      id: randomUUID(),
-      taskId: old.taskId,
-      tenantId: old.tenantId,
-      input,
-      parentRunId: currentRun()?.runId ?? null,
-      replayOf: old.id,
-      // Its key belongs to the old run, and so did its time to start and to expire.
-      idempotency: null,
-      delayMs: 0,
-      runAt: null,
-      ttlMs: null,
-      priority: old.priority,
-      tags: old.tags,
-      maxAttempts: old.maxAttempts,
-    },
-  ])
+  const [handle] = await dispatcher.enqueue([toReplayRequest(old, input, randomUUID())])
   return handle!
 }
 
-async function acceptReplay(old: Run, payload: unknown, dispatcher: Dispatcher) {
+export function toReplayRequest(old: Run, input: JsonValue, id: string): RunRequest {
+  return {
+    id,
+    taskId: old.taskId,
+    tenantId: old.tenantId,
+    input,
+    parentRunId: currentRun()?.runId ?? null,
+    replayOf: old.id,
+    // Its key belongs to the old run, and so did its time to start and to expire.
+    idempotency: null,
+    delayMs: 0,
+    runAt: null,
+    ttlMs: null,
+    priority: old.priority,
+    tags: old.tags,
+    maxAttempts: old.maxAttempts,
+  }
+}
+
+/** The payload as it is to be queued. @throws UnknownTaskError, InvalidPayloadError. */
+export async function acceptReplay(old: Run, payload: unknown, dispatcher: Dispatcher): Promise<JsonValue> {
   const task = (await dispatcher.registry()).get(old.taskId)
   const { tenantId, input } = await acceptPayload(task.id, task.schema, payload, dispatcher.maxPayloadBytes)
   if (tenantId === old.tenantId) return input
