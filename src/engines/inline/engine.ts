@@ -25,6 +25,7 @@ export interface InlineEngineOptions {
 
 export class InlineEngine implements Engine {
   readonly name = 'inline'
+  readonly enqueuesInTransaction = false
   readonly tenantWork: TenantWork
   readonly #database: Database
   readonly #clock: Clock
@@ -85,6 +86,10 @@ export class InlineEngine implements Engine {
 
   async cancel(runId: string): Promise<boolean> {
     return this.#queue.cancel(runId)
+  }
+
+  async tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    return this.#queue.withOpenRun(taskId, tag, tenantIds)
   }
 
   async countHeld(tenantId: string, service: string): Promise<number> {

@@ -11,7 +11,7 @@ import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
 import { Enqueuer } from './enqueue.ts'
-import { listRuns, readAttempts, readRuns } from './read.ts'
+import { listRuns, readAttempts, readRuns, tenantsWithOpenRun } from './read.ts'
 import { countHeld } from './release.ts'
 import { tenantWork } from './tenant-work.ts'
 import { PgBossWorker } from './worker.ts'
@@ -34,6 +34,7 @@ export interface PgBossEngineOptions {
 
 export class PgBossEngine implements Engine {
   readonly name = 'pg-boss'
+  readonly enqueuesInTransaction = true
   readonly tenantWork: TenantWork
   readonly #database: Database
   readonly #queue: Database
@@ -91,6 +92,10 @@ export class PgBossEngine implements Engine {
     // A worker of this process need not wait for the notification.
     if (cancelled) this.#eachWorker((worker) => worker.cancelled(runId))
     return cancelled
+  }
+
+  tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    return tenantsWithOpenRun(this.#queue, taskId, tag, tenantIds)
   }
 
   countHeld(tenantId: string, service: string): Promise<number> {

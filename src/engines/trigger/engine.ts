@@ -13,7 +13,7 @@ import { type ApiOptions, TriggerApi } from './api.ts'
 import { Enqueuer } from './enqueue.ts'
 import { KnownRuns } from './known-runs.ts'
 import { RunReader } from './read.ts'
-import { countHeld, tenantWork } from './tenant-work.ts'
+import { countHeld, tenantsWithOpenRun, tenantWork } from './tenant-work.ts'
 
 export interface TriggerEngineOptions extends ApiOptions {
   database: Database
@@ -22,6 +22,7 @@ export interface TriggerEngineOptions extends ApiOptions {
 
 export class TriggerEngine implements Engine {
   readonly name = 'trigger.dev'
+  readonly enqueuesInTransaction = false
   /** A run costs a request each time, and Trigger.dev takes 1,500 in a minute. */
   readonly askedAtMostEveryMs = 5_000
   readonly tenantWork: TenantWork
@@ -82,6 +83,11 @@ export class TriggerEngine implements Engine {
     await this.#api.cancel(triggerId)
     const after = await this.#reader.getByTriggerId(triggerId)
     return after !== null && (after.state === 'cancelled' || !isFinal(after.state))
+  }
+
+  async tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    await this.#enqueuer.settled()
+    return await tenantsWithOpenRun(this.#api, taskId, tag, tenantIds)
   }
 
   countHeld(tenantId: string, service: string): Promise<number> {
