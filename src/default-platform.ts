@@ -16,6 +16,7 @@ import type { WorkerOptions } from './engines/worker-options.ts'
 import { ServiceNotConfiguredError } from './errors.ts'
 import { Platform, type PlatformOptions } from './platform.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
+import type { Schedules } from './schedules/schedules.ts'
 import type { Lookup } from './services/clients.ts'
 import { loadService, type ServiceClients, type ServiceName } from './services/registry.ts'
 import { checkKey, setCredential as store } from './services/set-credential.ts'
@@ -251,6 +252,16 @@ export const runs: Runs = createRuns(
   () => defaultPlatform().ready(),
   () => defaultPlatform().dispatcher,
 )
+
+/** What runs tasks by itself, for all tenants and for each. */
+export const schedules: Schedules = {
+  list: (...args) => defaultPlatform().schedules.list(...args),
+  set: (...args) => defaultPlatform().schedules.set(...args),
+  reset: (...args) => defaultPlatform().schedules.reset(...args),
+  pause: (...args) => defaultPlatform().schedules.pause(...args),
+  resume: (...args) => defaultPlatform().schedules.resume(...args),
+  run: (...args) => defaultPlatform().schedules.run(...args),
+}
 
 /** Runs tasks in this process until it is stopped. */
 export async function startWorker(options?: WorkerOptions): Promise<Worker> {

@@ -328,6 +328,22 @@ export class WaitTimeoutError extends JobsError {
   }
 }
 
+// ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
+
+export class UnknownScheduleError extends JobsError {
+  readonly code = 'SCHEDULE_UNKNOWN'
+
+  constructor(schedule: string, known: readonly string[]) {
+    const there = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Its task declares none.'
+    super(`There is no schedule "${schedule}". ${there}`)
+  }
+}
+
+/** The name, the cron text, the time zone or the payload of a schedule cannot be used. */
+export class InvalidScheduleError extends JobsError {
+  readonly code = 'SCHEDULE_INVALID'
+}
+
 // ── Trigger.dev ─────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Trigger.dev takes neither this request nor the same one again: its key, an option or a payload must change. */

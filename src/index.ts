@@ -17,6 +17,13 @@ export type { ReplayOptions } from './runs/replay.ts'
 export type { RunError } from './task/json.ts'
 export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
 
+// ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
+export { schedules } from './default-platform.ts'
+export type { ListedSchedule, NextTime } from './schedules/list.ts'
+export type { Schedules } from './schedules/schedules.ts'
+export type { ScheduleSettings } from './schedules/settings.ts'
+export type { TaskSchedule } from './task/schedule.ts'
+
 // ── database ────────────────────────────────────────────────────────────────────────────────────────────────
 export type { SqlResult } from './db/statement.ts'
 export { currentTenant, sql, transaction, withTenant } from './default-platform.ts'

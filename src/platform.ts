@@ -18,7 +18,7 @@ import { migratePublic } from './db/migrations/public.ts'
 import { migrateTenants } from './db/migrations/tenants.ts'
 import { currentScope } from './db/scope.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
-import type { Clock } from './engines/inline/clock.ts'
+import { type Clock, systemClock } from './engines/inline/clock.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
 import { ConfigError, DatabaseSetupError, UnknownTenantError, WorkerStoppingError } from './errors.ts'
 import { holdChannel, parseAnnouncement } from './holds/hold.ts'
@@ -26,6 +26,9 @@ import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
+import { ScheduleLoop } from './schedules/loop.ts'
+import { createSchedules, type Schedules } from './schedules/schedules.ts'
+import { Ticker } from './schedules/ticker.ts'
 import { TenantClients } from './services/clients.ts'
 import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
@@ -61,6 +64,7 @@ export class Platform {
   readonly config: Config
   readonly logger: Logger
   readonly runs: Runs
+  readonly schedules: Schedules
   /** What encrypts credentials; needs no database. */
   readonly keys: KeyRings
   readonly #givenTasks: readonly AnyTask[] | undefined
@@ -69,6 +73,7 @@ export class Platform {
   #registry: Promise<TaskRegistry> | null = null
   #listener: Listener | null = null
   #closed = false
+  readonly #loops = new Set<ScheduleLoop>()
 
   /** @throws ConfigError when an option or a variable of the environment cannot be used. */
   constructor(options: PlatformOptions = {}) {
@@ -82,6 +87,14 @@ export class Platform {
       () => this.ready(),
       () => this.dispatcher,
     )
+    this.schedules = createSchedules(async () => {
+      const [{ database, directory, engine }, registry, ticker] = await Promise.all([
+        this.ready(),
+        this.registry(),
+        this.ticker(),
+      ])
+      return { database, directory, engine, registry, ticker, maxPayloadBytes: this.config.maxPayloadBytes }
+    })
     this.#givenTasks = tasks
     this.#clock = clock
   }
@@ -106,7 +119,7 @@ export class Platform {
     const concurrency = readConcurrency(given)
     const { engine, waiter, clients, holds } = await this.ready()
     const registry = await this.registry()
-    return await engine.work({
+    const worker = await engine.work({
       tasks: registry.select(options.only),
       concurrency,
       stopTimeoutMs: this.config.stopTimeoutMs,
@@ -118,6 +131,37 @@ export class Platform {
         this.#tell(options.onSettled, event)
       },
     })
+    return options.schedules === false ? worker : await this.#withSchedules(worker)
+  }
+
+  /** What makes the runs of schedules, whichever tasks this worker runs: every worker does it for all. */
+  async ticker(): Promise<Ticker> {
+    const [{ database, engine }, registry] = await Promise.all([this.ready(), this.registry()])
+    const { logger } = this
+    const now = () => this.#inlineClock()?.now() ?? null
+    return new Ticker({ database, engine, registry, logger, now })
+  }
+
+  async #withSchedules(worker: Worker): Promise<Worker> {
+    const ticker = await this.ticker()
+    const clock = this.#inlineClock() ?? systemClock
+    const loop = new ScheduleLoop({ ticker, clock, logger: this.logger })
+    this.#loops.add(loop)
+    const stopLoop = async () => {
+      await loop.stop()
+      this.#loops.delete(loop)
+    }
+    return {
+      name: worker.name,
+      stop: async (options) => {
+        await Promise.all([stopLoop(), worker.stop(options)])
+      },
+    }
+  }
+
+  /** The clock of the inline engine is the inline engine's. */
+  #inlineClock(): Clock | null {
+    return this.config.engine === 'inline' ? (this.#clock ?? null) : null
   }
 
   /** What an app's listener throws is the app's: it must not keep a worker from going on. */
@@ -141,6 +185,7 @@ export class Platform {
     this.#closed = true
     const started = await this.#started?.catch(() => null)
     if (!started) return
+    await Promise.all([...this.#loops].map((loop) => loop.stop()))
     await started.engine.close()
     started.waiter.close(new WorkerStoppingError())
     await this.#listener?.close()
@@ -256,8 +301,7 @@ export class Platform {
   ): { clients: TenantClients; holds: Holds } {
     const holds = new Holds({
       database,
-      // The clock of the inline engine is the inline engine's.
-      now: () => (this.config.engine === 'inline' && this.#clock ? this.#clock.now().getTime() : Date.now()),
+      now: () => this.#inlineClock()?.now().getTime() ?? Date.now(),
       onLifted: (tenantId, service) => engine.release(tenantId, service),
       onError: (error) => this.logger.warn({ err: error }, 'Looking at a hold failed; it is looked at again'),
     })

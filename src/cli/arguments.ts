@@ -12,6 +12,23 @@ export function atLeastOne(text: string): number {
   return number
 }
 
+export function upToHundred(text: string): number {
+  const number = wholeNumber(text)
+  if (number < 0 || number > 100) throw new InvalidArgumentError('It must be from 0 to 100.')
+  return number
+}
+
+/** An object. What was typed is not repeated: it may be nobody's business. */
+export function jsonObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>
+    }
+  } catch {}
+  throw new InvalidArgumentError('It must be a JSON object, quoted for the shell: \'{"name":"value"}\'.')
+}
+
 /** `a,b` and a repeated option come to the same. */
 export function list(text: string, before: readonly string[] = []): string[] {
   return [

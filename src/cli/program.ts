@@ -17,6 +17,10 @@ import { migrateStatus } from './migrate-status.ts'
 import { runCancel } from './run-cancel.ts'
 import { runList } from './run-list.ts'
 import { runShow } from './run-show.ts'
+import { scheduleList } from './schedule-list.ts'
+import { schedulePause, scheduleResume } from './schedule-pause.ts'
+import { scheduleRun } from './schedule-run.ts'
+import { scheduleSet } from './schedule-set.ts'
 import { serve } from './serve.ts'
 import { tenantCreate } from './tenant-create.ts'
 import { tenantDelete } from './tenant-delete.ts'
@@ -28,6 +32,7 @@ import { worker } from './worker.ts'
 const groups: Record<string, Command[]> = {
   'Working:': [dev, worker, serve],
   'Runs:': [trigger, runShow, runList, runCancel],
+  'Schedules:': [scheduleList, scheduleSet, scheduleRun, schedulePause, scheduleResume],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
   'Keys:': [credentialKey, credentialRotate],

@@ -14,13 +14,15 @@ export interface Engine {
   readonly name: 'pg-boss' | 'trigger.dev' | 'inline'
   /** Who waits for a run asks for it no more often than this, where asking costs more than a statement. */
   readonly askedAtMostEveryMs?: number
+  /** Whether a run that is queued in a transaction commits with it; otherwise it is queued after the commit. */
+  readonly enqueuesInTransaction: boolean
   /** A tenant's queued work, for suspending, resuming and deleting the tenant. */
   readonly tenantWork: TenantWork
   /** Makes what the engine needs in the database. Called once, before anything else. */
   start(): Promise<void>
   /**
    * Queues all or none and answers in the same order. With a transaction the runs exist when it commits, or never.
-   * An idempotency key that is taken answers the run that has it.
+   * An idempotency key that is taken answers the run that has it. A request whose id has been queued before is that run.
    */
   enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]>
   get(runId: string): Promise<Run | null>
@@ -33,6 +35,8 @@ export interface Engine {
   cancel(runId: string): Promise<boolean>
   /** Another start for a run that waits for its first; what it may expire after moves along. False: it does not wait so. */
   reschedule(runId: string, start: Start): Promise<boolean>
+  /** Those of the tenants that have an open run of the task with this tag. */
+  tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]>
   /** How many runs of the tenant wait for this service. */
   countHeld(tenantId: string, service: string): Promise<number>
   /** The hold on this service is over: what waited for it may go. */

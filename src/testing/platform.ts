@@ -106,6 +106,11 @@ export class TestPlatform implements AsyncDisposable {
     await this.#control.advance(readAdvance(duration))
   }
 
+  /** Enqueues what schedules have come to since it was called last; before the first call nothing has come. */
+  async tick(): Promise<void> {
+    await (await this.platform.ticker()).tick()
+  }
+
   /** Fails unless such a run waits or is running. Answers the newest one. */
   async assertEnqueued<T extends AnyTask>(task: T | string, expected: ExpectedRun<T> = {}): Promise<Run> {
     return await assertEnqueued(this.#engine, idOf(task), expected)

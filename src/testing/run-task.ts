@@ -62,7 +62,7 @@ export async function runTask<Schema extends PayloadSchema, Output>(
 /** A run that waits for a child needs somebody to run the child. */
 function withWorker(platform: Platform): <T>(wait: () => Promise<T>) => Promise<T> {
   return async (wait) => {
-    const worker = await platform.startWorker()
+    const worker = await platform.startWorker({ schedules: false })
     try {
       return await wait()
     } finally {

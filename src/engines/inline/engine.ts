@@ -25,6 +25,7 @@ export interface InlineEngineOptions {
 
 export class InlineEngine implements Engine {
   readonly name = 'inline'
+  readonly enqueuesInTransaction = false
   readonly tenantWork: TenantWork
   readonly #database: Database
   readonly #clock: Clock
@@ -89,6 +90,10 @@ export class InlineEngine implements Engine {
 
   async reschedule(runId: string, start: Start): Promise<boolean> {
     return this.#queue.reschedule(runId, start)
+  }
+
+  async tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    return this.#queue.withOpenRun(taskId, tag, tenantIds)
   }
 
   async countHeld(tenantId: string, service: string): Promise<number> {

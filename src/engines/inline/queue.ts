@@ -45,11 +45,12 @@ export class RunQueue {
   }
 
   /**
-   * Queues a run, or answers the one that has its key. That one is then found by both ids: a transaction has told its
+   * Queues a run, or answers the one that has its id or its key. That one is then found by both ids: a transaction has told its
    * caller the id before it committed, and another may have taken the key in between.
    */
   add(request: RunRequest): InlineRun {
-    const run = this.holderOf(request) ?? createRun(request, this.#added++, this.now)
+    const known = this.#runs.get(request.id) ?? this.holderOf(request)
+    const run = known ?? createRun(request, this.#added++, this.now)
     this.#runs.set(request.id, run)
     if (request.idempotency && run.request === request) {
       this.#keys.set(keyOf(request), { run, until: this.now + request.idempotency.ttlMs })
@@ -154,6 +155,13 @@ export class RunQueue {
 
   countOpen(tenantId: string): number {
     return this.#ofTenant(tenantId).filter(({ state }) => state === 'waiting' || state === 'running').length
+  }
+
+  withOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): string[] {
+    const open = this.all().filter(({ state }) => state === 'waiting' || state === 'running')
+    const ofTask = open.filter(({ request }) => request.taskId === taskId && request.tags.includes(tag))
+    const busy = new Set(ofTask.map(({ request }) => request.tenantId))
+    return tenantIds.filter((tenantId) => busy.has(tenantId))
   }
 
   countHeld(tenantId: string, by: string): number {

@@ -11,7 +11,7 @@ import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
 import { Enqueuer } from './enqueue.ts'
-import { listRuns, readAttempts, readRuns } from './read.ts'
+import { listRuns, readAttempts, readRuns, tenantsWithOpenRun } from './read.ts'
 import { countHeld } from './release.ts'
 import { rescheduleRun } from './reschedule.ts'
 import { tenantWork } from './tenant-work.ts'
@@ -35,6 +35,7 @@ export interface PgBossEngineOptions {
 
 export class PgBossEngine implements Engine {
   readonly name = 'pg-boss'
+  readonly enqueuesInTransaction = true
   readonly tenantWork: TenantWork
   readonly #database: Database
   readonly #queue: Database
@@ -96,6 +97,10 @@ export class PgBossEngine implements Engine {
 
   reschedule(runId: string, start: Start): Promise<boolean> {
     return rescheduleRun(this.#queue, runId, start)
+  }
+
+  tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    return tenantsWithOpenRun(this.#queue, taskId, tag, tenantIds)
   }
 
   countHeld(tenantId: string, service: string): Promise<number> {

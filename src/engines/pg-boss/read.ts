@@ -78,6 +78,26 @@ export async function listRuns(database: Database, filter: RunFilter): Promise<R
   return { runs: page.map(toRun), next: rows.length > filter.limit ? (page.at(-1)?.cursor ?? null) : null }
 }
 
+/** Index: cgk_job_tenant (boss.ts) for what waits, pg-boss's job_i7 for what runs. */
+const openRunSql = `
+  SELECT tenant_id AS "tenantId" FROM unnest($3::text[]) AS tenant_id
+  WHERE EXISTS (
+    SELECT FROM pgboss.job WHERE name = $1 AND group_id = tenant_id AND group_id IS NOT NULL
+      AND state < 'active' AND NOT blocked AND data->'tags' ? $2
+  ) OR EXISTS (
+    SELECT FROM pgboss.job WHERE name = $1 AND group_id = tenant_id AND state = 'active' AND data->'tags' ? $2
+  )`
+
+export async function tenantsWithOpenRun(
+  database: Database,
+  taskId: string,
+  tag: string,
+  tenantIds: readonly string[],
+): Promise<string[]> {
+  const { rows } = await database.query<{ tenantId: string }>(openRunSql, [taskId, tag, tenantIds])
+  return rows.map(({ tenantId }) => tenantId)
+}
+
 function readCursor(after: string): [createdOn: string, id: string] {
   const [createdOn = '', id = ''] = after.split('_')
   if (!isRunId(id) || !/^\d{4}-\d{2}-\d{2} [\d:.]+[+-][\d:]+$/.test(createdOn)) {

@@ -21,7 +21,7 @@ import { Enqueuer } from './enqueue.ts'
 import { KnownRuns } from './known-runs.ts'
 import { RunReader } from './read.ts'
 import { toDelay } from './request.ts'
-import { countHeld, tenantWork } from './tenant-work.ts'
+import { countHeld, tenantsWithOpenRun, tenantWork } from './tenant-work.ts'
 
 export interface TriggerEngineOptions extends ApiOptions {
   database: Database
@@ -30,6 +30,7 @@ export interface TriggerEngineOptions extends ApiOptions {
 
 export class TriggerEngine implements Engine {
   readonly name = 'trigger.dev'
+  readonly enqueuesInTransaction = false
   /** A run costs a request each time, and Trigger.dev takes 1,500 in a minute. */
   readonly askedAtMostEveryMs = 5_000
   readonly tenantWork: TenantWork
@@ -94,6 +95,11 @@ export class TriggerEngine implements Engine {
       return false
     // It has no word for now, and takes a time that is over for one that is wrong.
     return await this.#api.reschedule(triggerId, toDelay(start) ?? '1s')
+  }
+
+  async tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    await this.#enqueuer.settled()
+    return await tenantsWithOpenRun(this.#api, taskId, tag, tenantIds)
   }
 
   countHeld(tenantId: string, service: string): Promise<number> {

@@ -5,11 +5,11 @@
 import type { Database } from '../../db/database.ts'
 import { openStates } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
-import type { ApiListedRun, TriggerApi } from './api.ts'
+import type { ApiFilter, ApiListedRun, TriggerApi } from './api.ts'
 import { inParallel } from './parallel.ts'
 import { pageSize } from './read.ts'
 import { type ApiStatus, toStatuses } from './states.ts'
-import { tenantTag } from './tags.ts'
+import { tenantInTags, tenantTag } from './tags.ts'
 import { readWaitingNote } from './waiting-note.ts'
 
 const cancelledAtOnce = 10
@@ -24,13 +24,13 @@ export function tenantWork(api: TriggerApi, database: Database, settled: () => P
     async countOpen(tenantId) {
       await settled()
       let open = 0
-      for await (const page of openRuns(api, tenantId)) open += page.length
+      for await (const page of openRuns(api, ofTenant(tenantId))) open += page.length
       return open
     },
     async release() {},
     async drop(tenantId) {
       await settled()
-      for await (const page of openRuns(api, tenantId)) {
+      for await (const page of openRuns(api, ofTenant(tenantId))) {
         await inParallel(page, cancelledAtOnce, ({ id }) => api.cancel(id))
       }
       await database.query(forgetSql, [tenantId])
@@ -40,7 +40,7 @@ export function tenantWork(api: TriggerApi, database: Database, settled: () => P
 
 export async function countHeld(api: TriggerApi, tenantId: string, service: string): Promise<number> {
   let held = 0
-  for await (const page of openRuns(api, tenantId, toStatuses(['held']))) {
+  for await (const page of openRuns(api, ofTenant(tenantId), toStatuses(['held']))) {
     const notes = await inParallel(page, cancelledAtOnce, async ({ id, metadata }) =>
       readWaitingNote(metadata ?? (await api.retrieve(id))?.metadata),
     )
@@ -49,15 +49,33 @@ export async function countHeld(api: TriggerApi, tenantId: string, service: stri
   return held
 }
 
+/** One tag can be asked for, and a caller's finds fewer runs than a tenant's: those of one schedule of one task. */
+export async function tenantsWithOpenRun(
+  api: TriggerApi,
+  taskId: string,
+  tag: string,
+  tenantIds: readonly string[],
+): Promise<string[]> {
+  const busy = new Set<string | null>()
+  for await (const page of openRuns(api, { tag, taskIdentifier: taskId })) {
+    for (const { tags } of page) busy.add(tenantInTags(tags))
+  }
+  return tenantIds.filter((tenantId) => busy.has(tenantId))
+}
+
+function ofTenant(tenantId: string): Pick<ApiFilter, 'tag'> {
+  return { tag: tenantTag(tenantId) }
+}
+
 /** Page by page; what ends meanwhile shifts none, for the next one begins after a run and not at a number. */
 async function* openRuns(
   api: TriggerApi,
-  tenantId: string,
+  which: Pick<ApiFilter, 'tag' | 'taskIdentifier'>,
   status: ApiStatus[] = toStatuses(openStates),
 ): AsyncGenerator<ApiListedRun[]> {
   let after: string | undefined
   for (;;) {
-    const filter = { tag: tenantTag(tenantId), status, limit: pageSize, ...(after && { after }) }
+    const filter = { ...which, status, limit: pageSize, ...(after && { after }) }
     const { data, hasMore } = await api.list(filter)
     if (data.length > 0) yield data
     after = data.at(-1)?.id

@@ -1,0 +1,54 @@
+/** Ticks for as long as a worker works: at the start of every minute, and now and then for what others left open. */
+import type { Logger } from 'pino'
+import type { Clock } from '../engines/inline/clock.ts'
+import type { Ticker } from './ticker.ts'
+
+export interface LoopOptions {
+  ticker: Ticker
+  /** What time passes by. */
+  clock: Clock
+  logger: Logger
+}
+
+const afterFailureMs = 2_000
+
+export class ScheduleLoop {
+  readonly #options: LoopOptions
+  readonly #stop = new AbortController()
+  readonly #running: Promise<void>
+
+  constructor(options: LoopOptions) {
+    this.#options = options
+    this.#running = this.#run()
+  }
+
+  /** Answers when the batch that is under way is handed out. */
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { ticker, logger } = this.#options
+    while (!this.#stop.signal.aborted) {
+      let pauseMs = afterFailureMs
+      try {
+        pauseMs = await ticker.tick(this.#stop.signal)
+      } catch (error) {
+        logger.warn({ err: error }, 'Ticking schedules failed; it is tried again')
+      }
+      await this.#pause(pauseMs)
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { clock } = this.#options
+    const { signal } = this.#stop
+    if (signal.aborted) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const callOff = clock.alarm(clock.now().getTime() + ms, resolve)
+    signal.addEventListener('abort', () => resolve(), { once: true })
+    await promise
+    callOff()
+  }
+}
