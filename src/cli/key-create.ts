@@ -1,11 +1,10 @@
 /** `cgk key:create`: the key is printed here once, and can be read nowhere afterwards. */
 import { Command } from 'commander'
-import { createApiKey } from '../auth/api-keys.ts'
 import { keyScopes, type Permission } from '../auth/permissions.ts'
 import type { Duration } from '../task/duration.ts'
 import { list } from './arguments.ts'
 import { printJson, timeText } from './print.ts'
-import { withPlatform } from './session.ts'
+import { withPeople } from './with-people.ts'
 
 interface Options {
   tenant?: string
@@ -28,8 +27,7 @@ export const keyCreate = new Command('key:create')
     if ((tenant === undefined) === (platform === undefined)) {
       command.error('error: give either --tenant or --platform')
     }
-    await withPlatform(async (_, opened) => {
-      const { auth } = await opened.ready()
+    await withPeople(async ({ createApiKey }, auth) => {
       const key = await createApiKey(
         auth,
         {

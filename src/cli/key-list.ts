@@ -1,18 +1,17 @@
 /** `cgk key:list`: which keys there are, by their first characters. */
 import { Command } from 'commander'
-import { type ApiKeyInfo, listApiKeys } from '../auth/api-keys.ts'
+import type { ApiKeyInfo } from '../auth/api-keys.ts'
 import { UnknownTenantError } from '../errors.ts'
 import { printJson, timeText } from './print.ts'
-import { withPlatform } from './session.ts'
 import { type Column, formatTable } from './table.ts'
+import { withPeople } from './with-people.ts'
 
 export const keyList = new Command('key:list')
   .description('list the API keys, without the keys themselves')
   .option('--tenant <slug>', 'of this tenant')
   .option('--json', 'print JSON')
   .action(async ({ tenant, json }: { tenant?: string; json?: true }) => {
-    await withPlatform(async (_, platform) => {
-      const { auth, directory } = await platform.ready()
+    await withPeople(async ({ listApiKeys }, auth, { directory }) => {
       if (tenant !== undefined && !(await directory.find(tenant))) throw new UnknownTenantError(tenant)
       const keys = await listApiKeys(auth, tenant)
       if (json) printJson(keys)

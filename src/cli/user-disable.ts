@@ -1,16 +1,14 @@
 /** `cgk user:disable` and `cgk user:enable`, which undo each other. */
 import { Command } from 'commander'
-import { disableUser, enableUser, findUserId } from '../auth/users.ts'
 import { printJson } from './print.ts'
-import { withPlatform } from './session.ts'
+import { withPeople } from './with-people.ts'
 
 export const userDisable = new Command('user:disable')
   .description('end all sessions of a user, and let them sign in no more')
   .argument('<email>')
   .option('--json', 'print JSON')
   .action(async (email: string, { json }: { json?: true }) => {
-    await withPlatform(async (_, platform) => {
-      const { auth } = await platform.ready()
+    await withPeople(async ({ disableUser, findUserId }, auth) => {
       const id = await findUserId(auth, email)
       await disableUser(auth, id, null)
       if (json) printJson({ id, status: 'disabled' })
@@ -23,8 +21,7 @@ export const userEnable = new Command('user:enable')
   .argument('<email>')
   .option('--json', 'print JSON')
   .action(async (email: string, { json }: { json?: true }) => {
-    await withPlatform(async (_, platform) => {
-      const { auth } = await platform.ready()
+    await withPeople(async ({ enableUser, findUserId }, auth) => {
       const id = await findUserId(auth, email)
       await enableUser(auth, id, null)
       if (json) printJson({ id, status: 'active' })

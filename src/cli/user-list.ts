@@ -1,18 +1,17 @@
 /** `cgk user:list`: who there is, and who belongs where. */
 import { Command } from 'commander'
-import { listUsers, type User } from '../auth/users.ts'
+import type { User } from '../auth/users.ts'
 import { UnknownTenantError } from '../errors.ts'
 import { printJson, timeText } from './print.ts'
-import { withPlatform } from './session.ts'
 import { type Column, formatTable } from './table.ts'
+import { withPeople } from './with-people.ts'
 
 export const userList = new Command('user:list')
   .description('list the users')
   .option('--tenant <slug>', 'the people of this tenant')
   .option('--json', 'print JSON')
   .action(async ({ tenant, json }: { tenant?: string; json?: true }) => {
-    await withPlatform(async (_, platform) => {
-      const { auth, directory } = await platform.ready()
+    await withPeople(async ({ listUsers }, auth, { directory }) => {
       if (tenant !== undefined && !(await directory.find(tenant))) throw new UnknownTenantError(tenant)
       const users = await listUsers(auth, tenant)
       if (json) printJson(users)
