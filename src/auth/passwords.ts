@@ -4,18 +4,26 @@
  * `@node-rs/argon2` hashes off the event loop and comes prebuilt for Node 22 and later. `crypto.argon2` of Node itself
  * needs 24.7, and hash-wasm would stop the event loop for as long as a hash takes.
  */
-import pLimit from 'p-limit'
+import pLimit, { type LimitFunction } from 'p-limit'
 import { PasswordsBusyError } from '../errors.ts'
 
 /** 19 MiB for each hash. */
 const cost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
-/** Of the four threads that Node has for such work; files and host names need some, too. */
-const atOnce = 2
-/** Some two seconds of work. Whoever comes later is told so, rather than kept waiting. */
-const mostWaiting = 64
+export interface PasswordLimits {
+  /** Of the four threads that Node has for such work; files and host names need some, too. */
+  atOnce: number
+  /** Some two seconds of work. Whoever comes later is told so, rather than kept waiting. */
+  waiting: number
+}
 
 export class Passwords {
-  readonly #limit = pLimit(atOnce)
+  readonly #inOrder: LimitFunction
+  readonly #waiting: number
+
+  constructor({ atOnce, waiting }: PasswordLimits = { atOnce: 2, waiting: 64 }) {
+    this.#inOrder = pLimit(atOnce)
+    this.#waiting = waiting
+  }
 
   /** @throws PasswordsBusyError. */
   async hash(password: string): Promise<string> {
@@ -48,8 +56,8 @@ export class Passwords {
   }
 
   async #inTurn<T>(work: (argon2: Argon2) => Promise<T>): Promise<T> {
-    if (this.#limit.pendingCount >= mostWaiting) throw new PasswordsBusyError()
-    return await this.#limit(async () => await work(await loadArgon2()))
+    if (this.#inOrder.pendingCount >= this.#waiting) throw new PasswordsBusyError()
+    return await this.#inOrder(async () => await work(await loadArgon2()))
   }
 }
 

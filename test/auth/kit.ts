@@ -1,6 +1,6 @@
 /** People, keys and requests for the tests of this folder, on a platform whose clock the tests move. */
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import type { AuthDeps, NewUser, Permission, TenantRole, UserPrincipal } from '../../src/auth/index.ts'
 import { createApiKey, createUser, type Login, login, principalOf } from '../../src/auth/index.ts'
 import { createTestPlatform, type TestPlatform } from '../../src/testing/index.ts'
@@ -74,4 +74,13 @@ export function withKey(key: string, headers: Record<string, string> = {}, metho
 
 export function newAddress(): string {
   return [10, ...randomBytes(3)].join('.')
+}
+
+export async function allRefused(
+  attempts: readonly Promise<unknown>[],
+  error: new (...args: never[]) => Error,
+): Promise<void> {
+  for (const answer of await Promise.allSettled(attempts)) {
+    expect(answer).toEqual({ status: 'rejected', reason: expect.any(error) })
+  }
 }
