@@ -3,6 +3,19 @@
  * `configure`, ended by `close`. Inside a `withTenant` or a run of another platform they stay with that one.
  */
 
+import {
+  requireAuth as authenticate,
+  type TenantContext,
+  getTenantContext as tenantContextOf,
+} from './auth/authenticate.ts'
+import {
+  type TenantAccess,
+  getUserTenants as tenantsOf,
+  type UserTenant,
+  validateTenantAccess as validateAccess,
+} from './auth/memberships.ts'
+import type { Principal } from './auth/principal.ts'
+import { switchTenant as switchTo } from './auth/sessions.ts'
 import { type CredentialPlace, decrypt, encrypt } from './credentials/encryption.ts'
 import {
   type CredentialInfo,
@@ -123,6 +136,41 @@ export async function deleteTenant(slug: string, options: { force?: boolean } = 
   const { tenants: deps, clients } = await defaultPlatform().ready()
   await remove(deps, slug, options)
   await clients.tenantChanged(slug)
+}
+
+// ── people and keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+const auth = async () => (await defaultPlatform().ready()).auth
+
+/**
+ * Who sent the request: a user by the session cookie, or an API key by `Authorization: Bearer`. What they may is for
+ * `can(principal, permission, tenantId)` to say.
+ *
+ * @throws UnauthenticatedError; AmbiguousCredentialsError for both at once; CrossSiteRequestError for an unsafe method
+ * with the cookie and without its CSRF token.
+ */
+export async function requireAuth(request: Request): Promise<Principal> {
+  return await authenticate(await auth(), request)
+}
+
+/** The tenant that the request is about: the one chosen in the session, or the key's. @throws NoTenantChosenError, and what `requireAuth` throws. */
+export async function getTenantContext(request: Request): Promise<TenantContext> {
+  return await tenantContextOf(await auth(), request)
+}
+
+/** The tenants that the user belongs to, by slug, with role and permissions. None for a user who is disabled. */
+export async function getUserTenants(userId: string): Promise<UserTenant[]> {
+  return await tenantsOf(await auth(), userId)
+}
+
+/** What the user is in this tenant. @throws ForbiddenError where nothing, or where there is no such tenant. */
+export async function validateTenantAccess(userId: string, tenantId: string): Promise<TenantAccess> {
+  return await validateAccess(await auth(), userId, tenantId)
+}
+
+/** From now on the session is about this tenant. @throws ForbiddenError. */
+export async function switchTenant(sessionId: string, tenantId: string): Promise<void> {
+  await switchTo(await auth(), sessionId, tenantId)
 }
 
 // ── credentials and services ────────────────────────────────────────────────────────────────────────────────

@@ -461,6 +461,155 @@ export class EncryptionKeyMissingError extends JobsError {
   }
 }
 
+// ── people and keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** Nobody has signed in, or the session or key is not valid (any more). Which of these, the message does not say. */
+export class UnauthenticatedError extends JobsError {
+  readonly code = 'UNAUTHENTICATED'
+
+  constructor() {
+    super('Sign in, or send a valid API key as "Authorization: Bearer cgk_live_...".')
+  }
+}
+
+/** A session and a key, or something else than a key: whose right counts would be a guess. */
+export class AmbiguousCredentialsError extends JobsError {
+  readonly code = 'CREDENTIALS_AMBIGUOUS'
+
+  constructor() {
+    super('Send either the session cookie or "Authorization: Bearer cgk_live_...", and not both.')
+  }
+}
+
+/** Wrong e-mail address, wrong password, disabled: the same to whoever guesses. */
+export class LoginRefusedError extends JobsError {
+  readonly code = 'LOGIN_REFUSED'
+
+  constructor() {
+    super('The e-mail address or the password is wrong.')
+  }
+}
+
+/** Too many tries to sign in from this address or to this account, whether or not it exists. */
+export class LoginLimitedError extends JobsError {
+  readonly code = 'LOGIN_LIMITED'
+  readonly retryAfterSeconds: number
+
+  constructor(retryAfterSeconds: number) {
+    super(`There were too many tries to sign in. Try again in ${retryAfterSeconds} seconds.`)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+/** More passwords wait to be hashed than this process can do soon. */
+export class PasswordsBusyError extends JobsError {
+  readonly code = 'PASSWORDS_BUSY'
+  readonly retryAfterSeconds = 5
+
+  constructor() {
+    super('Too many people are signing in right now. Try again in 5 seconds.')
+  }
+}
+
+/** Signed in, but not allowed. The same whether what was asked for does not exist or is another tenant's. */
+export class ForbiddenError extends JobsError {
+  readonly code = 'FORBIDDEN'
+
+  constructor(permission?: string) {
+    super(
+      permission === undefined
+        ? 'You have no access to this tenant.'
+        : `This needs the permission ${permission}, which you do not have here.`,
+    )
+  }
+}
+
+/** Another site may have made the browser send this. */
+export class CrossSiteRequestError extends JobsError {
+  readonly code = 'CSRF_REFUSED'
+
+  constructor(why: string) {
+    super(`The request is refused, for another site may have caused it: ${why}.`)
+  }
+}
+
+export class NoTenantChosenError extends JobsError {
+  readonly code = 'TENANT_NOT_CHOSEN'
+
+  constructor() {
+    super('No tenant is chosen. Choose one with switchTenant, or use a key that belongs to a tenant.')
+  }
+}
+
+/** An e-mail address, a name or a permission that no account can have. */
+export class InvalidAccountError extends JobsError {
+  readonly code = 'ACCOUNT_INVALID'
+}
+
+export class InvalidPasswordError extends JobsError {
+  readonly code = 'PASSWORD_INVALID'
+
+  constructor({ min, max }: { min: number; max: number }) {
+    super(`A password has ${min} to ${max} characters. Several words are easy to remember and hard to guess.`)
+  }
+}
+
+export class UserExistsError extends JobsError {
+  readonly code = 'USER_EXISTS'
+
+  constructor(email: string, options?: ErrorOptions) {
+    super(`There is a user ${email} already. List users with: cgk user:list`, options)
+  }
+}
+
+export class UnknownUserError extends JobsError {
+  readonly code = 'USER_UNKNOWN'
+
+  constructor() {
+    super('There is no such user here. List users with: cgk user:list')
+  }
+}
+
+/** A tenant without an owner would be nobody's. */
+export class LastOwnerError extends JobsError {
+  readonly code = 'LAST_OWNER'
+
+  constructor(tenantId: string) {
+    super(`This is the last owner of tenant "${tenantId}". Make somebody else an owner first.`)
+  }
+}
+
+/** A scope, a lifetime or a role that cannot be given. */
+export class InvalidGrantError extends JobsError {
+  readonly code = 'GRANT_INVALID'
+}
+
+export class UnknownApiKeyError extends JobsError {
+  readonly code = 'API_KEY_UNKNOWN'
+
+  constructor() {
+    super('There is no such API key. List keys with: cgk key:list')
+  }
+}
+
+/** Made up, accepted already, revoked, expired, or for another address: its holder is not told which. */
+export class InvitationInvalidError extends JobsError {
+  readonly code = 'INVITATION_INVALID'
+
+  constructor() {
+    super('This invitation is not valid for you. It may have been used or have expired: ask for a new one.')
+  }
+}
+
+/** An account that is there is joined by who has signed in to it, and by nobody else who holds the token. */
+export class SignInToAcceptError extends JobsError {
+  readonly code = 'INVITATION_NEEDS_LOGIN'
+
+  constructor() {
+    super('Sign in with the account of the invited address, or choose a password if it has none yet.')
+  }
+}
+
 /** A value from outside, as a message may name it. */
 function describeText(value: unknown): string {
   if (typeof value !== 'string') return `A value of type ${value === null ? 'null' : typeof value}`

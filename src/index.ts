@@ -71,6 +71,19 @@ export type { WebhookEvent } from './services/service.ts'
 export type { CredentialCheck } from './services/verify.ts'
 export type { TaskWebhook } from './task/webhook.ts'
 
+// ── people and keys ─────────────────────────────────────────────────────────────────────────────────────────
+export type { TenantContext } from './auth/authenticate.ts'
+export type { TenantAccess, UserTenant } from './auth/memberships.ts'
+export { can, type Permission, type TenantRole } from './auth/permissions.ts'
+export type { KeyPrincipal, Membership, Principal, UserPrincipal } from './auth/principal.ts'
+export {
+  getTenantContext,
+  getUserTenants,
+  requireAuth,
+  switchTenant,
+  validateTenantAccess,
+} from './default-platform.ts'
+
 // ── platform ────────────────────────────────────────────────────────────────────────────────────────────────
 export { close, configure, startWorker } from './default-platform.ts'
 export type { SettledEvent, Worker } from './engines/engine.ts'

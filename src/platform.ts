@@ -8,6 +8,8 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
+import type { AuthDeps } from './auth/deps.ts'
+import { Passwords } from './auth/passwords.ts'
 import { type Config, type ConfigOptions, readConcurrency, readConfig } from './config.ts'
 import { KeyRings } from './credentials/key-rings.ts'
 import { credentialChannel } from './credentials/store.ts'
@@ -54,6 +56,8 @@ export interface Started {
   tenants: TenantDeps
   clients: TenantClients
   holds: Holds
+  /** For the functions of `auth/`. */
+  auth: AuthDeps
   /** Null with a database of one's own. */
   embedded: EmbeddedPostgres | null
 }
@@ -69,6 +73,7 @@ export class Platform {
   readonly keys: KeyRings
   readonly #givenTasks: readonly AnyTask[] | undefined
   readonly #clock: Clock | undefined
+  readonly #passwords = new Passwords()
   #started: Promise<Started> | null = null
   #registry: Promise<TaskRegistry> | null = null
   #listener: Listener | null = null
@@ -289,7 +294,17 @@ export class Platform {
       holds,
       waiter: new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs),
       tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
+      auth: {
+        database,
+        passwords: this.#passwords,
+        now: () => new Date(this.#now()),
+        publicUrl: this.config.publicUrl,
+      },
     }
+  }
+
+  #now(): number {
+    return this.#inlineClock()?.now().getTime() ?? Date.now()
   }
 
   /** Clients of services, and holds on them; both hear of what other processes change. */
@@ -301,7 +316,7 @@ export class Platform {
   ): { clients: TenantClients; holds: Holds } {
     const holds = new Holds({
       database,
-      now: () => this.#inlineClock()?.now().getTime() ?? Date.now(),
+      now: () => this.#now(),
       onLifted: (tenantId, service) => engine.release(tenantId, service),
       onError: (error) => this.logger.warn({ err: error }, 'Looking at a hold failed; it is looked at again'),
     })

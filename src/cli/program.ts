@@ -12,6 +12,9 @@ import { dev } from './dev.ts'
 import { reportFailure } from './failure.ts'
 import { holdList } from './hold-list.ts'
 import { leaveAtOnce } from './interrupt.ts'
+import { keyCreate } from './key-create.ts'
+import { keyList } from './key-list.ts'
+import { keyRevoke } from './key-revoke.ts'
 import { migrate } from './migrate.ts'
 import { migrateStatus } from './migrate-status.ts'
 import { runCancel } from './run-cancel.ts'
@@ -27,6 +30,10 @@ import { tenantDelete } from './tenant-delete.ts'
 import { tenantList } from './tenant-list.ts'
 import { tenantResume, tenantSuspend } from './tenant-suspend.ts'
 import { trigger } from './trigger.ts'
+import { userCreate } from './user-create.ts'
+import { userDisable, userEnable } from './user-disable.ts'
+import { userList } from './user-list.ts'
+import { userPassword } from './user-password.ts'
 import { worker } from './worker.ts'
 
 const groups: Record<string, Command[]> = {
@@ -35,7 +42,17 @@ const groups: Record<string, Command[]> = {
   'Schedules:': [scheduleList, scheduleSet, scheduleRun, schedulePause, scheduleResume],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
-  'Keys:': [credentialKey, credentialRotate],
+  'People and API keys:': [
+    userCreate,
+    userList,
+    userPassword,
+    userDisable,
+    userEnable,
+    keyCreate,
+    keyList,
+    keyRevoke,
+  ],
+  'Encryption:': [credentialKey, credentialRotate],
   'Database:': [migrate, migrateStatus],
   'Trigger.dev:': [deployCheck],
 }

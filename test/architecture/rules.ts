@@ -14,9 +14,10 @@ const layers = [
   ['services'],
   ['task'],
   ['engines', 'schedules', 'runs'],
+  ['auth'],
   // Puts the parts together: the platform, and what an app imports.
   ['platform', 'default-platform', 'index', 'client', 'trigger'],
-  ['auth', 'http', 'console', 'cli', 'testing'],
+  ['http', 'console', 'cli', 'testing'],
 ]
 
 /** These stand alone at the top. */
