@@ -1,4 +1,5 @@
 /** A run as the platform speaks of it, the same on every engine. */
+import type { TraceCarrier } from '../telemetry/trace-carrier.ts'
 import type { JsonValue, RunError } from './json.ts'
 import type { TriggerSettings } from './options.ts'
 
@@ -25,6 +26,8 @@ export interface RunRequest extends TriggerSettings {
   tenantId: string
   input: JsonValue
   parentRunId: string | null
+  /** Put there by the dispatcher. Who replays a run gives `{ follows }`, the old run's `traceparent`. */
+  trace?: TraceCarrier
 }
 
 export interface Run {
@@ -44,6 +47,8 @@ export interface Run {
   error: RunError | null
   parentRunId: string | null
   idempotencyKey: string | null
+  /** Of the span that triggered it, as W3C writes it: `00-<trace>-<span>-<flags>`. */
+  traceparent: string | null
   createdAt: Date
   /** When it may start (again). */
   runAt: Date

@@ -78,6 +78,7 @@ export function toRun(run: InlineRun, now: number): Run {
     error: run.error && { ...run.error },
     parentRunId: request.parentRunId,
     idempotencyKey: request.idempotency?.key ?? null,
+    traceparent: request.trace?.traceparent ?? null,
     createdAt: new Date(run.createdAt),
     runAt: new Date(run.startAt),
     startedAt: run.startedAt === null ? null : new Date(run.startedAt),

@@ -6,8 +6,11 @@ import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
+import { addSource } from '../../telemetry/queue-gauges.ts'
+import { outsideTraces } from '../../telemetry/span.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.ts'
+import { readBacklog } from './backlog.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
 import { Enqueuer } from './enqueue.ts'
@@ -102,18 +105,23 @@ export class PgBossEngine implements Engine {
   }
 
   async work(options: WorkOptions): Promise<Worker> {
-    await this.#boss.ensureQueues(options.tasks.map((task) => task.id))
+    const taskIds = options.tasks.map((task) => task.id)
+    await this.#boss.ensureQueues(taskIds)
     this.#listener.start()
+    const endFigures = addSource({ backlog: () => readBacklog(this.#queue, taskIds) })
     const worker = new PgBossWorker(options, {
       database: this.#database,
       queue: this.#queue,
       boss: this.#boss,
       isListening: () => this.#listener.connected,
-      onStopped: (stopped) => this.#workers.delete(stopped),
+      onStopped: (stopped) => {
+        endFigures()
+        this.#workers.delete(stopped)
+      },
     })
     this.#workers.add(worker)
     // Its runs have contexts of their own, wherever the worker was started.
-    leaveScopes(() => worker.start())
+    leaveScopes(() => outsideTraces(() => worker.start()))
     return worker
   }
 

@@ -2,6 +2,7 @@
 import type { JobInsert } from 'pg-boss'
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { Run, RunRequest, RunState } from '../../task/run.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 
 /** The partition that holds all our queues, named outright: planning and updating through the parent costs more. */
 export const jobTable = 'pgboss.job_common'
@@ -14,6 +15,7 @@ export interface JobData {
   key?: string
   /** Milliseconds since 1970 after which a run that has never started does not start any more. */
   expiresAt?: number
+  trace?: TraceCarrier
 }
 
 /** Rows can be changed by hand, and one that holds no such object must not spoil those that are read with it. */
@@ -38,6 +40,7 @@ export function toJob(request: RunRequest, now = Date.now()): JobInsert<JobData>
   if (request.parentRunId) data.parent = request.parentRunId
   if (request.idempotency) data.key = request.idempotency.key
   if (request.ttlMs !== null) data.expiresAt = startAt + request.ttlMs
+  if (request.trace) data.trace = request.trace
   return {
     id: request.id,
     data,
@@ -82,7 +85,7 @@ export const runColumns = `
 
 export function toRun(row: JobRow): Run {
   const state = readState(row)
-  const { payload = null, tags = [], parent = null, key = null } = readData(row.data)
+  const { payload = null, tags = [], parent = null, key = null, trace } = readData(row.data)
   return {
     id: row.id,
     taskId: row.name,
@@ -97,6 +100,7 @@ export function toRun(row: JobRow): Run {
     error: state === 'completed' ? null : readError(row.output),
     parentRunId: parent,
     idempotencyKey: key,
+    traceparent: trace?.traceparent ?? null,
     createdAt: row.created_on,
     runAt: row.start_after,
     startedAt: row.started_on,

@@ -43,7 +43,7 @@ export class KnownRuns {
   }
 }
 
-function asQueued({ acceptedAt, delayMs, runAt, idempotency, ...request }: Accepted): Run {
+function asQueued({ acceptedAt, delayMs, runAt, idempotency, trace, ...request }: Accepted): Run {
   const startAt = runAt ?? new Date(acceptedAt.getTime() + delayMs)
   return {
     id: request.id,
@@ -59,6 +59,7 @@ function asQueued({ acceptedAt, delayMs, runAt, idempotency, ...request }: Accep
     error: null,
     parentRunId: request.parentRunId,
     idempotencyKey: idempotency?.key ?? null,
+    traceparent: trace?.traceparent ?? null,
     createdAt: acceptedAt,
     runAt: startAt,
     startedAt: null,

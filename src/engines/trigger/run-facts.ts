@@ -1,5 +1,6 @@
 /** What Trigger.dev does not tell of a run, in the metadata of the run, written when it is triggered. */
 import type { RunRequest } from '../../task/run.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 
 const factsKey = 'run'
 
@@ -10,20 +11,31 @@ export interface RunFacts {
   key: string | null
   priority: number
   maxAttempts: number
+  trace: { [Field in keyof TraceCarrier]: TraceCarrier[Field] } | null
 }
 
 export function factsOf(request: RunRequest): { [factsKey]: { [Fact in keyof RunFacts]: RunFacts[Fact] } } {
-  const { parentRunId: parent, idempotency, priority, maxAttempts } = request
-  return { [factsKey]: { parent, key: idempotency?.key ?? null, priority, maxAttempts } }
+  const { parentRunId: parent, idempotency, priority, maxAttempts, trace = null } = request
+  return { [factsKey]: { parent, key: idempotency?.key ?? null, priority, maxAttempts, trace } }
 }
 
 /** A run that the dashboard made, or whose metadata somebody has replaced, has none. */
 export function readFacts(metadata: Readonly<Record<string, unknown>> | undefined): RunFacts | null {
   const facts = metadata?.[factsKey]
   if (typeof facts !== 'object' || facts === null) return null
-  const { parent, key, priority, maxAttempts } = facts as Record<string, unknown>
+  const { parent, key, priority, maxAttempts, trace } = facts as Record<string, unknown>
   if (typeof priority !== 'number' || typeof maxAttempts !== 'number') return null
-  return { parent: textOrNull(parent), key: textOrNull(key), priority, maxAttempts }
+  return {
+    parent: textOrNull(parent),
+    key: textOrNull(key),
+    priority,
+    maxAttempts,
+    trace: traceOrNull(trace),
+  }
+}
+
+function traceOrNull(value: unknown): TraceCarrier | null {
+  return typeof value === 'object' ? value : null
 }
 
 function textOrNull(value: unknown): string | null {

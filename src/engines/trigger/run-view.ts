@@ -53,12 +53,13 @@ export function toRun(run: ApiRun, tenantId: string, lastFailed: Attempt | null)
 function described(
   run: ApiRun,
   facts: RunFacts | null,
-): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'idempotencyKey'> {
+): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'idempotencyKey' | 'traceparent'> {
   return {
     maxAttempts: facts?.maxAttempts ?? Math.max(1, run.attemptCount),
     priority: facts?.priority ?? 0,
     parentRunId: facts?.parent ?? null,
     idempotencyKey: facts?.key ?? null,
+    traceparent: facts?.trace?.traceparent ?? null,
   }
 }
 
