@@ -101,6 +101,7 @@ function makeInstruments(provider: MeterProvider): Instruments {
     queueDepth: gauge('cgk.queue.depth', 'Runs that are due and wait, by task', '{run}'),
     holds: gauge('cgk.holds', 'Services that are held, by service and tenant', '{hold}'),
   }
-  observeQueues(meter, instruments)
+  const { queueAge, queueDepth, holds } = instruments
+  observeQueues(meter, { queueAge, queueDepth, holds })
   return instruments
 }
