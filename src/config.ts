@@ -243,6 +243,22 @@ export function readConcurrency(value: unknown): number {
   throw new ConfigError(`concurrency: ${parsed.error.issues[0]!.message}`)
 }
 
+/** Names of variables, never values. */
+export interface EnvironmentNames {
+  given: string[]
+  /** They look like ours and are not. */
+  unknown: string[]
+}
+
+export function namesInEnvironment(env: NodeJS.ProcessEnv = process.env): EnvironmentNames {
+  const ours = new Set(Object.values(variables).map(([name]) => name))
+  const given = Object.keys(env).filter((name) => env[name] !== '')
+  return {
+    given: given.filter((name) => ours.has(name)).sort(),
+    unknown: given.filter((name) => name.startsWith('JOBS_') && !ours.has(name)).sort(),
+  }
+}
+
 function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
   const found: Record<string, unknown> = {}
   for (const [setting, [name, read]] of Object.entries(variables)) {

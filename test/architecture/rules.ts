@@ -16,7 +16,7 @@ const layers = [
   ['engines', 'schedules', 'runs'],
   // Puts the parts together: the platform, and what an app imports.
   ['platform', 'default-platform', 'index', 'client', 'trigger'],
-  ['auth', 'http', 'console', 'cli', 'testing'],
+  ['auth', 'doctor', 'http', 'console', 'cli', 'testing'],
 ]
 
 /** These stand alone at the top. */

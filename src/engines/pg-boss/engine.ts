@@ -13,17 +13,12 @@ import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.
 import { readBacklog } from './backlog.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
+import { queueConnections } from './connections.ts'
 import { Enqueuer } from './enqueue.ts'
 import { listRuns, readAttempts, readRuns } from './read.ts'
 import { countHeld } from './release.ts'
 import { tenantWork } from './tenant-work.ts'
 import { PgBossWorker } from './worker.ts'
-
-/**
- * The engine's own connections, apart from those of tasks. A claim, a settlement or a heartbeat that waited behind the
- * statements of tasks would starve the worker that runs them, and a heartbeat that comes too late loses its runs.
- */
-const connections = 5
 
 export interface PgBossEngineOptions {
   url: string
@@ -51,7 +46,7 @@ export class PgBossEngine implements Engine {
     this.#listener = listener
     this.#queue = new Database({
       url,
-      poolSize: connections,
+      poolSize: queueConnections,
       applicationName: 'cgk queue',
       admit: () => Promise.reject(new MissingTenantContextError('The queue')),
       onIdleError: (error) => logger.warn({ err: error }, 'An idle queue connection broke; it is replaced'),
