@@ -50,6 +50,8 @@ export interface Config {
   publicUrl: string | null
   /** Port of `cgk serve`. */
   httpPort: number
+  /** Tenants that have figures of their own in metrics; the others are one. */
+  metricsTenants: number
 }
 
 export interface ServiceSettings {
@@ -155,6 +157,7 @@ const settings = z.strictObject({
     .default({}),
   publicUrl: httpUrl.nullable().default(null),
   httpPort: wholeNumber(3000, 0, 65_535),
+  metricsTenants: wholeNumber(100, 0, 1_000),
 } satisfies Record<keyof Config, z.ZodType>)
 
 /** The variable of each setting, and how to read one that is no text. */
@@ -179,6 +182,7 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   services: ['JOBS_SERVICES', readJson],
   publicUrl: ['JOBS_PUBLIC_URL'],
   httpPort: ['JOBS_HTTP_PORT', Number],
+  metricsTenants: ['JOBS_METRICS_TENANTS', Number],
 }
 
 /** @throws ConfigError that names every setting that cannot be used, as it was given, and no value. */
@@ -237,6 +241,22 @@ export function readConcurrency(value: unknown): number {
   const parsed = settings.shape.concurrency.safeParse(value)
   if (parsed.success) return parsed.data
   throw new ConfigError(`concurrency: ${parsed.error.issues[0]!.message}`)
+}
+
+/** Names of variables, never values. */
+export interface EnvironmentNames {
+  given: string[]
+  /** They look like ours and are not. */
+  unknown: string[]
+}
+
+export function namesInEnvironment(env: NodeJS.ProcessEnv = process.env): EnvironmentNames {
+  const ours = new Set(Object.values(variables).map(([name]) => name))
+  const given = Object.keys(env).filter((name) => env[name] !== '')
+  return {
+    given: given.filter((name) => ours.has(name)).sort(),
+    unknown: given.filter((name) => name.startsWith('JOBS_') && !ours.has(name)).sort(),
+  }
 }
 
 function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {

@@ -23,6 +23,7 @@ import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import { type Clock, systemClock } from './engines/inline/clock.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
 import { ConfigError, DatabaseSetupError, UnknownTenantError, WorkerStoppingError } from './errors.ts'
+import { countHolds } from './holds/count.ts'
 import { holdChannel, parseAnnouncement } from './holds/hold.ts'
 import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
@@ -36,6 +37,10 @@ import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { loadRegistry, TaskRegistry } from './task/registry.ts'
+import { traceEnqueue } from './telemetry/enqueue-span.ts'
+import { addSource } from './telemetry/queue-gauges.ts'
+import { recordSettled } from './telemetry/settled.ts'
+import { limitTenantLabels } from './telemetry/tenant-label.ts'
 import { TenantDirectory, tenantChannel } from './tenants/directory.ts'
 import type { TenantDeps } from './tenants/tenant.ts'
 
@@ -77,6 +82,7 @@ export class Platform {
   #started: Promise<Started> | null = null
   #registry: Promise<TaskRegistry> | null = null
   #listener: Listener | null = null
+  #endFigures: (() => void) | null = null
   #closed = false
   readonly #loops = new Set<ScheduleLoop>()
 
@@ -86,6 +92,7 @@ export class Platform {
     const { tasks, logger, clock, ...overrides } = options
     this.config = readConfig(overrides)
     this.keys = new KeyRings(this.config)
+    limitTenantLabels(this.config.metricsTenants)
     refuseUnknownServices(this.config)
     this.logger = logger ?? createLogger(this.config.logLevel)
     this.runs = createRuns(
@@ -122,8 +129,9 @@ export class Platform {
     checkWorkerOptions(options)
     const { concurrency: given = this.config.concurrency } = options
     const concurrency = readConcurrency(given)
-    const { engine, waiter, clients, holds } = await this.ready()
+    const { engine, database, waiter, clients, holds } = await this.ready()
     const registry = await this.registry()
+    this.#endFigures ??= addSource({ countHolds: () => countHolds(database) })
     const worker = await engine.work({
       tasks: registry.select(options.only),
       concurrency,
@@ -133,6 +141,7 @@ export class Platform {
       logger: this.logger,
       onSettled: (event) => {
         waiter.settled(event.runId)
+        recordSettled(event)
         this.#tell(options.onSettled, event)
       },
     })
@@ -191,6 +200,7 @@ export class Platform {
     const started = await this.#started?.catch(() => null)
     if (!started) return
     await Promise.all([...this.#loops].map((loop) => loop.stop()))
+    this.#endFigures?.()
     await started.engine.close()
     started.waiter.close(new WorkerStoppingError())
     await this.#listener?.close()
@@ -232,7 +242,7 @@ export class Platform {
         const { engine, database } = await ready()
         const scope = currentScope()
         const transaction = scope?.database === database && !scope.ended ? scope.transaction : null
-        return await engine.enqueue(requests, transaction)
+        return await traceEnqueue(requests, (traced) => engine.enqueue(traced, transaction))
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
       registry: () => this.registry(),

@@ -9,6 +9,7 @@ import { credentialSet } from './credential-set.ts'
 import { credentialVerify } from './credential-verify.ts'
 import { deployCheck } from './deploy-check.ts'
 import { dev } from './dev.ts'
+import { doctor } from './doctor.ts'
 import { reportFailure } from './failure.ts'
 import { holdList } from './hold-list.ts'
 import { leaveAtOnce } from './interrupt.ts'
@@ -53,7 +54,7 @@ const groups: Record<string, Command[]> = {
     keyRevoke,
   ],
   'Encryption:': [credentialKey, credentialRotate],
-  'Database:': [migrate, migrateStatus],
+  'Database:': [migrate, migrateStatus, doctor],
   'Trigger.dev:': [deployCheck],
 }
 

@@ -57,6 +57,7 @@ export function toReplayRequest(old: Run, input: JsonValue, id: string): RunRequ
     priority: old.priority,
     tags: old.tags,
     maxAttempts: old.maxAttempts,
+    ...(old.traceparent !== null && { trace: { follows: old.traceparent } }),
   }
 }
 

@@ -6,6 +6,8 @@ import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
 import { InvalidTaskError, RunTimeoutError } from '../errors.ts'
 import type { ServiceClients, ServiceName } from '../services/registry.ts'
+import { type AttemptObserver, observeAttempt } from '../telemetry/attempt-span.ts'
+import type { TraceCarrier } from '../telemetry/trace-carrier.ts'
 import { type CurrentRun, insideRun, type TaskContext } from './context.ts'
 import type { AnyTask } from './define.ts'
 import type { Dispatcher } from './dispatcher.ts'
@@ -20,6 +22,10 @@ export interface AttemptInfo {
   maxAttempts: number
   /** Aborted by the engine with a RunCancelledError, RunLostError or WorkerStoppingError as its reason. */
   signal: AbortSignal
+  /** As it came with the run. */
+  trace?: TraceCarrier | undefined
+  /** How long the run was due before this attempt began, in milliseconds, where the engine knows. */
+  waitedMs?: number
 }
 
 export interface ExecuteEnvironment {
@@ -40,12 +46,25 @@ export async function execute(
   info: AttemptInfo,
   environment: ExecuteEnvironment,
 ): Promise<Outcome> {
+  return await observeAttempt({ taskId: task.id, ...info }, (observer) =>
+    attemptOnce(task, input, info, environment, observer),
+  )
+}
+
+async function attemptOnce(
+  task: AnyTask,
+  input: unknown,
+  info: AttemptInfo,
+  environment: ExecuteEnvironment,
+  observer: AttemptObserver,
+): Promise<Outcome> {
   const abort = abortAfter(task.timeoutMs, info.signal)
   const attempt = { ...info, signal: abort.signal }
   let services: RunServices | undefined
   try {
     const payload = await parsePayload(task.id, task.schema, input)
     const { tenantId } = payload
+    observer.ofTenant(tenantId)
     const ownServices = new RunServices(environment.services, tenantId)
     services = ownServices
     const output = await environment.database.withTenant(

@@ -1,4 +1,5 @@
 /** A run as the platform speaks of it, the same on every engine. */
+import type { TraceCarrier } from '../telemetry/trace-carrier.ts'
 import type { JsonValue, RunError } from './json.ts'
 import type { TriggerSettings } from './options.ts'
 
@@ -27,6 +28,8 @@ export interface RunRequest extends TriggerSettings {
   parentRunId: string | null
   /** The run that this one repeats. */
   replayOf: string | null
+  /** Put there by the dispatcher. Who replays a run gives `{ follows }`, the old run's `traceparent`. */
+  trace?: TraceCarrier
 }
 
 export interface Run {
@@ -48,6 +51,8 @@ export interface Run {
   /** The run that this one repeats. */
   replayOf: string | null
   idempotencyKey: string | null
+  /** Of the span that triggered it, as W3C writes it: `00-<trace>-<span>-<flags>`. */
+  traceparent: string | null
   createdAt: Date
   /** When it may start (again). */
   runAt: Date

@@ -7,7 +7,7 @@ import { type Import, readSource } from './source.ts'
 
 /** From the bottom up: the names are files or folders of `src/`. */
 const layers = [
-  ['errors', 'config', 'log', 'secret', 'redact', 'clean-text'],
+  ['errors', 'config', 'log', 'secret', 'redact', 'clean-text', 'telemetry'],
   ['db'],
   ['tenants'],
   ['credentials', 'holds', 'cache'],
@@ -17,7 +17,7 @@ const layers = [
   ['auth'],
   // Puts the parts together: the platform, and what an app imports.
   ['platform', 'default-platform', 'index', 'client', 'trigger'],
-  ['http', 'console', 'cli', 'testing'],
+  ['doctor', 'http', 'console', 'cli', 'testing'],
 ]
 
 /** These stand alone at the top. */

@@ -11,6 +11,9 @@ import type { Transaction } from '../../db/transaction.ts'
 import { InvalidRunFilterError } from '../../errors.ts'
 import { heldByTenant } from '../../task/outcome.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
+import { addSource } from '../../telemetry/queue-gauges.ts'
+import { recordSettled } from '../../telemetry/settled.ts'
+import { outsideTraces } from '../../telemetry/span.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -85,7 +88,10 @@ export class InlineEngine implements Engine {
   }
 
   async cancel(runId: string): Promise<boolean> {
-    return this.#queue.cancel(runId)
+    const run = this.#queue.get(runId)
+    const cancelled = this.#queue.cancel(runId)
+    if (run && cancelled) recordSettled({ ...run.request, outcome: 'cancelled' })
+    return cancelled
   }
 
   async reschedule(runId: string, start: Start): Promise<boolean> {
@@ -105,15 +111,20 @@ export class InlineEngine implements Engine {
   }
 
   async work(options: WorkOptions): Promise<Worker> {
+    const taskIds = options.tasks.map((task) => task.id)
+    const endFigures = addSource({ backlog: async () => this.#queue.backlog(taskIds) })
     const worker: InlineWorker = new InlineWorker(options, {
       database: this.#database,
       queue: this.#queue,
       clock: this.#clock,
-      onStopped: (stopped) => this.#workers.delete(stopped),
+      onStopped: (stopped) => {
+        endFigures()
+        this.#workers.delete(stopped)
+      },
     })
     this.#workers.add(worker)
     // Its runs have contexts of their own, wherever the worker was started.
-    leaveScopes(() => worker.start())
+    leaveScopes(() => outsideTraces(() => worker.start()))
     return worker
   }
 

@@ -6,6 +6,7 @@ import { RunCancelledError, RunLostError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Outcome } from '../../task/outcome.ts'
 import type { RunRequest } from '../../task/run.ts'
+import type { Backlog } from '../../telemetry/queue-gauges.ts'
 import type { SettledEvent, Start } from '../engine.ts'
 import type { Clock } from './clock.ts'
 import { createRun, hasLapsed, heldUntil, type InlineRun, startOf, stateOf } from './run.ts'
@@ -162,6 +163,17 @@ export class RunQueue {
     const ofTask = open.filter(({ request }) => request.taskId === taskId && request.tags.includes(tag))
     const busy = new Set(ofTask.map(({ request }) => request.tenantId))
     return tenantIds.filter((tenantId) => busy.has(tenantId))
+  }
+
+  /** What is due, by task. */
+  backlog(taskIds: readonly string[]): Backlog[] {
+    const now = this.now
+    const due = this.all().filter(({ state, startAt }) => state === 'waiting' && startAt <= now)
+    return taskIds.map((taskId) => {
+      const ofTask = due.filter(({ request }) => request.taskId === taskId)
+      const since = ofTask.reduce((earliest, { startAt }) => Math.min(earliest, startAt), now)
+      return { taskId, depth: ofTask.length, ageMs: now - since }
+    })
   }
 
   countHeld(tenantId: string, by: string): number {

@@ -83,6 +83,7 @@ export function toRun(run: InlineRun, now: number): Run {
     parentRunId: request.parentRunId,
     replayOf: request.replayOf,
     idempotencyKey: request.idempotency?.key ?? null,
+    traceparent: request.trace?.traceparent ?? null,
     createdAt: new Date(run.createdAt),
     runAt: new Date(run.startAt),
     startedAt: run.startedAt === null ? null : new Date(run.startedAt),

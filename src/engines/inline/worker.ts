@@ -94,7 +94,14 @@ export class InlineWorker implements Worker {
   async #run(task: AnyTask, run: InlineRun): Promise<void> {
     const startedAt = performance.now()
     const { request, attempt, abort } = run
-    const info = { runId: request.id, attempt, maxAttempts: request.maxAttempts, signal: abort.signal }
+    const info = {
+      runId: request.id,
+      attempt,
+      maxAttempts: request.maxAttempts,
+      signal: abort.signal,
+      trace: request.trace,
+      waitedMs: run.startedAt! - run.startAt,
+    }
     // A copy: an attempt that changes its payload must not change it for the next.
     const outcome = await execute(task, structuredClone(request.input), info, {
       database: this.#dependencies.database,

@@ -54,6 +54,8 @@ export class Boss {
       supervise: false,
       schedule: false,
       registerInstance: false,
+      // Callers share statements (enqueue.ts), so its spans would belong to whoever came first. Ours are in src/telemetry.
+      openTelemetry: { enabled: false },
     })
     this.#boss.on('error', (error) => options.logger.warn({ err: error }, 'pg-boss reported an error'))
   }

@@ -1,5 +1,6 @@
 /** Cancelling an open run. Its worker, wherever it is, is told at once and finds out by its heartbeat otherwise. */
 import type { Database } from '../../db/database.ts'
+import { recordSettled } from '../../telemetry/settled.ts'
 import { isRunId } from './read.ts'
 
 export const cancelChannel = 'cgk_cancel'
@@ -9,12 +10,13 @@ const cancelSql = `
   WITH cancelled AS (
     UPDATE pgboss.job SET state = 'cancelled', completed_on = now(), output = NULL
     WHERE id = $1 AND name IN (SELECT name FROM pgboss.queue) AND state < 'completed' AND group_id IS NOT NULL
-    RETURNING id
+    RETURNING id, name, group_id
   )
-  SELECT pg_notify('${cancelChannel}', id::text) FROM cancelled`
+  SELECT name AS "taskId", group_id AS "tenantId", pg_notify('${cancelChannel}', id::text) FROM cancelled`
 
 export async function cancelRun(database: Database, runId: string): Promise<boolean> {
   if (!isRunId(runId)) return false
-  const { rowCount } = await database.query(cancelSql, [runId])
-  return rowCount > 0
+  const { rows } = await database.query<{ taskId: string; tenantId: string }>(cancelSql, [runId])
+  for (const run of rows) recordSettled({ ...run, outcome: 'cancelled' })
+  return rows.length > 0
 }

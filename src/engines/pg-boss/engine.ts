@@ -6,22 +6,20 @@ import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
+import { addSource } from '../../telemetry/queue-gauges.ts'
+import { outsideTraces } from '../../telemetry/span.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
+import { readBacklog } from './backlog.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
+import { queueConnections } from './connections.ts'
 import { Enqueuer } from './enqueue.ts'
 import { listRuns, readAttempts, readRuns, tenantsWithOpenRun } from './read.ts'
 import { countHeld } from './release.ts'
 import { rescheduleRun } from './reschedule.ts'
 import { tenantWork } from './tenant-work.ts'
 import { PgBossWorker } from './worker.ts'
-
-/**
- * The engine's own connections, apart from those of tasks. A claim, a settlement or a heartbeat that waited behind the
- * statements of tasks would starve the worker that runs them, and a heartbeat that comes too late loses its runs.
- */
-const connections = 5
 
 export interface PgBossEngineOptions {
   url: string
@@ -50,7 +48,7 @@ export class PgBossEngine implements Engine {
     this.#listener = listener
     this.#queue = new Database({
       url,
-      poolSize: connections,
+      poolSize: queueConnections,
       applicationName: 'cgk queue',
       admit: () => Promise.reject(new MissingTenantContextError('The queue')),
       onIdleError: (error) => logger.warn({ err: error }, 'An idle queue connection broke; it is replaced'),
@@ -112,18 +110,23 @@ export class PgBossEngine implements Engine {
   }
 
   async work(options: WorkOptions): Promise<Worker> {
-    await this.#boss.ensureQueues(options.tasks.map((task) => task.id))
+    const taskIds = options.tasks.map((task) => task.id)
+    await this.#boss.ensureQueues(taskIds)
     this.#listener.start()
+    const endFigures = addSource({ backlog: () => readBacklog(this.#queue, taskIds) })
     const worker = new PgBossWorker(options, {
       database: this.#database,
       queue: this.#queue,
       boss: this.#boss,
       isListening: () => this.#listener.connected,
-      onStopped: (stopped) => this.#workers.delete(stopped),
+      onStopped: (stopped) => {
+        endFigures()
+        this.#workers.delete(stopped)
+      },
     })
     this.#workers.add(worker)
     // Its runs have contexts of their own, wherever the worker was started.
-    leaveScopes(() => worker.start())
+    leaveScopes(() => outsideTraces(() => worker.start()))
     return worker
   }
 

@@ -63,7 +63,7 @@ const recoverSql = `
       deletion_seconds = CASE WHEN j.retry_count < j.retry_limit THEN j.deletion_seconds ELSE ${failedRetentionSeconds} END
     FROM lost
     WHERE j.name = lost.name AND j.id = lost.id
-    RETURNING j.id, j.name, j.group_id, j.retry_count, j.output, lost.started_on
+    RETURNING j.id, j.name, j.group_id, j.retry_count, j.state, j.output, lost.started_on
   ),
   attempts AS (
     INSERT INTO public.platform_attempts (run_id, attempt, task_id, tenant_id, result, error, started_at, worker)
@@ -71,10 +71,17 @@ const recoverSql = `
     ON CONFLICT DO NOTHING
   ),
   announced AS (SELECT pg_notify('${readyChannel}', name) FROM recovered GROUP BY name)
-  SELECT id, (SELECT count(*) FROM announced) AS announced FROM recovered`
+  SELECT name AS "taskId", group_id AS "tenantId", state = 'failed' AS failed,
+    (SELECT count(*) FROM announced) AS announced FROM recovered`
 
-/** Gives runs of silent workers back. Answers how many. */
-export async function recoverLost(database: Database, taskIds: readonly string[]): Promise<number> {
-  const { rows } = await database.query(recoverSql, [taskIds])
-  return rows.length
+export interface Lost {
+  taskId: string
+  tenantId: string
+  /** It has no attempt left. */
+  failed: boolean
+}
+
+/** Gives runs of silent workers back. */
+export async function recoverLost(database: Database, taskIds: readonly string[]): Promise<Lost[]> {
+  return (await database.query<Lost>(recoverSql, [taskIds])).rows
 }

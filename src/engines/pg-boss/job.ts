@@ -2,6 +2,7 @@
 import type { JobInsert } from 'pg-boss'
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { Run, RunRequest, RunState } from '../../task/run.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 
 /** The partition that holds all our queues, named outright: planning and updating through the parent costs more. */
 export const jobTable = 'pgboss.job_common'
@@ -15,6 +16,7 @@ export interface JobData {
   key?: string
   /** Milliseconds since 1970 after which a run that has never started does not start any more. */
   expiresAt?: number
+  trace?: TraceCarrier
 }
 
 /** Rows can be changed by hand, and one that holds no such object must not spoil those that are read with it. */
@@ -40,6 +42,7 @@ export function toJob(request: RunRequest, now = Date.now()): JobInsert<JobData>
   if (request.replayOf) data.replayOf = request.replayOf
   if (request.idempotency) data.key = request.idempotency.key
   if (request.ttlMs !== null) data.expiresAt = startAt + request.ttlMs
+  if (request.trace) data.trace = request.trace
   return {
     id: request.id,
     data,
@@ -84,7 +87,7 @@ export const runColumns = `
 
 export function toRun(row: JobRow): Run {
   const state = readState(row)
-  const { payload = null, tags = [], parent = null, replayOf = null, key = null } = readData(row.data)
+  const { payload = null, tags = [], parent = null, replayOf = null, key = null, trace } = readData(row.data)
   return {
     id: row.id,
     taskId: row.name,
@@ -100,6 +103,7 @@ export function toRun(row: JobRow): Run {
     parentRunId: parent,
     replayOf,
     idempotencyKey: key,
+    traceparent: trace?.traceparent ?? null,
     createdAt: row.created_on,
     runAt: row.start_after,
     startedAt: row.started_on,

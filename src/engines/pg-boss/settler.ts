@@ -6,6 +6,7 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
+import { recordBatch } from '../../telemetry/settled.ts'
 import type { Pace } from './pace.ts'
 import { type Settlement, settle } from './settle.ts'
 
@@ -62,6 +63,7 @@ export class Settler {
       await this.#gather()
       const batch = this.#waiting.splice(0, maxBatch)
       const settled = await this.#settleSurely(batch)
+      recordBatch(batch.length)
       for (const settlement of batch) this.#onSettled(settlement, settled.has(settlement.claim.id))
     }
   }

@@ -10,6 +10,7 @@ import type { Database } from '../../db/database.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
 import { heldByTenant } from '../../task/outcome.ts'
+import { recordLost } from '../../telemetry/settled.ts'
 import type { Worker, WorkOptions } from '../engine.ts'
 import type { Boss } from './boss.ts'
 import { claim, type Held } from './claim.ts'
@@ -215,6 +216,8 @@ export class PgBossWorker implements Worker {
       attempt: one.retryCount + 1,
       maxAttempts: one.retryLimit + 1,
       signal: abort.signal,
+      trace: one.data.trace,
+      waitedMs: one.waitedMs,
     }
     const outcome = await execute(task, one.data.payload, attempt, {
       database: this.#dependencies.database,
@@ -309,8 +312,10 @@ export class PgBossWorker implements Worker {
   /** A worker that was frozen or cut off, and is back, first says so: its own runs are not lost. */
   async #recover(): Promise<void> {
     await this.#flights.beat(this.#queue)
-    const recovered = await recoverLost(this.#queue, [...this.#tasks.keys()])
-    if (recovered > 0) this.#logger.warn({ runs: recovered }, 'Took back runs of a worker that went silent')
+    const lost = await recoverLost(this.#queue, [...this.#tasks.keys()])
+    recordLost(lost)
+    if (lost.length > 0)
+      this.#logger.warn({ runs: lost.length }, 'Took back runs of a worker that went silent')
   }
 
   async #maintain(): Promise<void> {

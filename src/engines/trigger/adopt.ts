@@ -36,6 +36,7 @@ export async function adopt(
     replayOf: run.isReplay ? tagged : null,
     priority: run.priority ?? 0,
     maxAttempts,
+    trace: null,
   }
   metadata.set(factsKey, { ...facts })
   await metadata.flush()

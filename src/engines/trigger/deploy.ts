@@ -5,13 +5,15 @@
  * The schema goes along as JSON Schema and is not given to Trigger.dev to parse with: it would parse what its own
  * `trigger` had parsed already, so transforms would be applied twice. `execute` parses, once, as on every engine.
  */
-import { task as defineTriggerTask, type Task as TriggerTask } from '@trigger.dev/sdk'
+import { task as defineTriggerTask, metadata, type Task as TriggerTask } from '@trigger.dev/sdk'
 import { z } from 'zod'
 import type { AnyTask } from '../../task/define.ts'
 import { TaskRegistry } from '../../task/registry.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 import { adopt } from './adopt.ts'
 import { type RunHost, runOnTrigger, tenantOf } from './run.ts'
 import { retryOf } from './run-error.ts'
+import { readFacts } from './run-facts.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
 export interface Deployed {
@@ -73,10 +75,21 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
       const { attempt, run } = ctx
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
       const runId = await adopt(run, tenantOf(input), maxAttempts, host.logger)
-      return await runOnTrigger(task, input, { runId, attempt: attempt.number, maxAttempts, signal }, host)
+      const trace = carriedTrace()
+      return await runOnTrigger(
+        task,
+        input,
+        { runId, attempt: attempt.number, maxAttempts, signal, trace },
+        host,
+      )
     },
     catchError: ({ error }) => retryOf(error),
   })
+}
+
+/** Of the run that this process is running. */
+function carriedTrace(): TraceCarrier | undefined {
+  return readFacts(metadata.current())?.trace ?? undefined
 }
 
 /** As callers write it: before defaults and transforms. What JSON Schema cannot say is left open. */

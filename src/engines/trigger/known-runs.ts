@@ -43,7 +43,7 @@ export class KnownRuns {
   }
 }
 
-function asQueued({ acceptedAt, delayMs, runAt, idempotency, ...request }: Accepted): Run {
+function asQueued({ acceptedAt, delayMs, runAt, idempotency, trace, ...request }: Accepted): Run {
   const startAt = runAt ?? new Date(acceptedAt.getTime() + delayMs)
   return {
     id: request.id,
@@ -60,6 +60,7 @@ function asQueued({ acceptedAt, delayMs, runAt, idempotency, ...request }: Accep
     parentRunId: request.parentRunId,
     replayOf: request.replayOf,
     idempotencyKey: idempotency?.key ?? null,
+    traceparent: trace?.traceparent ?? null,
     createdAt: acceptedAt,
     runAt: startAt,
     startedAt: null,

@@ -1,5 +1,6 @@
 /** What Trigger.dev does not tell of a run, in the metadata of the run, written when it is triggered. */
 import type { RunRequest } from '../../task/run.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 
 export const factsKey = 'run'
 
@@ -14,18 +15,20 @@ export interface RunFacts {
   key: string | null
   priority: number
   maxAttempts: number
+  trace: { [Field in keyof TraceCarrier]: TraceCarrier[Field] } | null
 }
 
 export function factsOf(request: RunRequest): { [factsKey]: { [Fact in keyof RunFacts]: RunFacts[Fact] } } {
-  const { parentRunId: parent, replayOf, idempotency, priority, maxAttempts } = request
-  return { [factsKey]: { id: null, parent, replayOf, key: idempotency?.key ?? null, priority, maxAttempts } }
+  const { parentRunId: parent, replayOf, idempotency, priority, maxAttempts, trace = null } = request
+  const key = idempotency?.key ?? null
+  return { [factsKey]: { id: null, parent, replayOf, key, priority, maxAttempts, trace } }
 }
 
 /** A run that the dashboard made, or whose metadata somebody has replaced, has none. */
 export function readFacts(metadata: Readonly<Record<string, unknown>> | undefined): RunFacts | null {
   const facts = metadata?.[factsKey]
   if (typeof facts !== 'object' || facts === null) return null
-  const { id, parent, replayOf, key, priority, maxAttempts } = facts as Record<string, unknown>
+  const { id, parent, replayOf, key, priority, maxAttempts, trace } = facts as Record<string, unknown>
   if (typeof priority !== 'number' || typeof maxAttempts !== 'number') return null
   return {
     id: textOrNull(id),
@@ -34,7 +37,12 @@ export function readFacts(metadata: Readonly<Record<string, unknown>> | undefine
     key: textOrNull(key),
     priority,
     maxAttempts,
+    trace: traceOrNull(trace),
   }
+}
+
+function traceOrNull(value: unknown): TraceCarrier | null {
+  return typeof value === 'object' ? value : null
 }
 
 function textOrNull(value: unknown): string | null {

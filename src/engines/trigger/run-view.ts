@@ -53,13 +53,14 @@ export function toRun(run: ApiRun, tenantId: string, lastFailed: Attempt | null)
 function described(
   run: ApiRun,
   facts: RunFacts | null,
-): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'replayOf' | 'idempotencyKey'> {
+): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'replayOf' | 'idempotencyKey' | 'traceparent'> {
   return {
     maxAttempts: facts?.maxAttempts ?? Math.max(1, run.attemptCount),
     priority: facts?.priority ?? 0,
     parentRunId: facts?.parent ?? null,
     replayOf: facts?.replayOf ?? null,
     idempotencyKey: facts?.key ?? null,
+    traceparent: facts?.trace?.traceparent ?? null,
   }
 }
 

@@ -11,6 +11,8 @@ import { execute } from '../../task/execute.ts'
 import { type JsonValue, storableError } from '../../task/json.ts'
 import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
+import { recordSettled } from '../../telemetry/settled.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 import { dropOldNote, pause } from './pause.ts'
 import { recordAttempt } from './record-attempt.ts'
 import { RunFailedError, RunRetryError } from './run-error.ts'
@@ -37,6 +39,8 @@ export interface RunAttempt {
   maxAttempts: number
   /** Trigger.dev's own, aborted on a cancel and after `maxDuration`. */
   signal: AbortSignal
+  /** As it came with the run. */
+  trace?: TraceCarrier | undefined
 }
 
 type FinalOutcome = Exclude<Outcome, { kind: 'postponed' | 'held' }>
@@ -59,6 +63,7 @@ export async function runOnTrigger(
   const outcome = await untilFinal(task, input, attempt, host, () => {
     startedAt = new Date()
   })
+  recordSettled({ taskId: task.id, tenantId: tenantOf(input), outcome: outcome.kind })
   switch (outcome.kind) {
     case 'completed':
       return outcome.output

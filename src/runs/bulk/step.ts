@@ -5,6 +5,7 @@
  */
 import { currentScope, leaveScopes } from '../../db/scope.ts'
 import type { RunRequest } from '../../task/run.ts'
+import { traceEnqueue } from '../../telemetry/enqueue-span.ts'
 import { toReplayRequest } from '../replay.ts'
 import type { ActionKind, ActionRun, Edit } from './action.ts'
 import type { BulkDependencies } from './deps.ts'
@@ -81,8 +82,11 @@ async function replay(
     }),
   )
   if (requests.length === 0) return done
-  if (engine.enqueuesInTransaction) await engine.enqueue(requests, transaction)
-  else await leaveScopes(() => engine.enqueue(requests, null))
+  await traceEnqueue(requests, (traced) =>
+    engine.enqueuesInTransaction
+      ? engine.enqueue(traced, transaction)
+      : leaveScopes(() => engine.enqueue(traced, null)),
+  )
   return done
 }
 
