@@ -246,6 +246,17 @@ export class RunTimeoutError extends JobsError {
   }
 }
 
+/** What `progress` was given is neither a share from 0 to 1, nor a count, nor a text. */
+export class InvalidProgressError extends JobsError {
+  readonly code = 'PROGRESS_INVALID'
+
+  constructor(problem: string) {
+    super(
+      `${problem}. Tell progress a number from 0 to 1, { current, total, message? }, or a text: progress({ current: 3, total: 10 }).`,
+    )
+  }
+}
+
 /** The run was cancelled while it was running. */
 export class RunCancelledError extends JobsError {
   readonly code = 'RUN_CANCELLED'

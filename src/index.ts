@@ -14,6 +14,9 @@ export type { BatchItem, WaitOptions } from './task/trigger.ts'
 export { runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
 export type { RunError } from './task/json.ts'
+export type { FollowLogsOptions, ReadLogsOptions } from './runs/journal/logs.ts'
+export type { RunProgress } from './runs/journal/progress.ts'
+export type { RunLogLine, RunLogPage } from './runs/journal/read-lines.ts'
 export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
 
 // ── database ────────────────────────────────────────────────────────────────────────────────────────────────

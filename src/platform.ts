@@ -24,6 +24,8 @@ import { ConfigError, DatabaseSetupError, UnknownTenantError, WorkerStoppingErro
 import { holdChannel, parseAnnouncement } from './holds/hold.ts'
 import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
+import { Journal } from './runs/journal/journal.ts'
+import { RunLogs } from './runs/journal/logs.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
 import { TenantClients } from './services/clients.ts'
@@ -48,6 +50,10 @@ export interface Started {
   directory: TenantDirectory
   engine: Engine
   waiter: RunWaiter
+  /** What runs of this process write. */
+  journal: Journal
+  /** What runs of any process have written. */
+  logs: RunLogs
   tenants: TenantDeps
   clients: TenantClients
   holds: Holds
@@ -140,6 +146,7 @@ export class Platform {
     if (!started) return
     await started.engine.close()
     started.waiter.close(new WorkerStoppingError())
+    await started.journal.close()
     await this.#listener?.close()
     started.clients.close()
     await started.database.close()
@@ -182,6 +189,7 @@ export class Platform {
         return await engine.enqueue(requests, transaction)
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
+      openJournal: async (run) => (await ready()).journal.open(run),
       registry: () => this.registry(),
     }
   }
@@ -225,6 +233,8 @@ export class Platform {
     this.#listener.onConnect(() => directory.invalidate())
     const engine = await this.#makeEngine(url, database, this.#listener)
     const { clients, holds } = this.#makeServices(database, directory, engine, this.#listener)
+    const waiter = new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs)
+    const getRun = (runId: string) => engine.get(runId)
     try {
       await engine.start()
       if (migrate) await this.#migrateTenants(database)
@@ -239,7 +249,9 @@ export class Platform {
       embedded,
       clients,
       holds,
-      waiter: new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs),
+      waiter,
+      journal: new Journal({ url, logger: this.logger }),
+      logs: new RunLogs({ database, listener: this.#listener, waiter, getRun }),
       tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
     }
   }
