@@ -66,6 +66,11 @@ export type { WebhookEvent } from './services/service.ts'
 export type { CredentialCheck } from './services/verify.ts'
 export type { TaskWebhook } from './task/webhook.ts'
 
+// ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+export { type CacheKeyPart, getCacheKey } from './cache/key.ts'
+export type { SetOptions, TenantCache } from './cache/tenant-cache.ts'
+export { createTenantCache } from './default-platform.ts'
+
 // ── platform ────────────────────────────────────────────────────────────────────────────────────────────────
 export { close, configure, startWorker } from './default-platform.ts'
 export type { SettledEvent, Worker } from './engines/engine.ts'

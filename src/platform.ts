@@ -8,6 +8,8 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { openCacheStore } from './cache/open-store.ts'
+import type { CacheStore } from './cache/store.ts'
 import { type Config, type ConfigOptions, readConcurrency, readConfig } from './config.ts'
 import { KeyRings } from './credentials/key-rings.ts'
 import { credentialChannel } from './credentials/store.ts'
@@ -57,6 +59,7 @@ export interface Started {
   tenants: TenantDeps
   clients: TenantClients
   holds: Holds
+  cache: CacheStore
   /** Null with a database of one's own. */
   embedded: EmbeddedPostgres | null
 }
@@ -149,6 +152,7 @@ export class Platform {
     await started.journal.close()
     await this.#listener?.close()
     started.clients.close()
+    await started.cache.close()
     await started.database.close()
     await started.embedded?.stop()
   }
@@ -233,6 +237,11 @@ export class Platform {
     this.#listener.onConnect(() => directory.invalidate())
     const engine = await this.#makeEngine(url, database, this.#listener)
     const { clients, holds } = this.#makeServices(database, directory, engine, this.#listener)
+    const cache = await openCacheStore({
+      redisUrl: this.config.redisUrl,
+      databaseUrl: url,
+      onError: (error) => this.logger.warn({ err: error }, 'The cache is in trouble'),
+    })
     const waiter = new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs)
     const getRun = (runId: string) => engine.get(runId)
     try {
@@ -249,10 +258,17 @@ export class Platform {
       embedded,
       clients,
       holds,
+      cache,
       waiter,
       journal: new Journal({ url, logger: this.logger }),
       logs: new RunLogs({ database, listener: this.#listener, waiter, getRun }),
-      tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
+      tenants: {
+        database,
+        directory,
+        migrationsDir: this.config.migrationsDir,
+        work: engine.tenantWork,
+        cache,
+      },
     }
   }
 

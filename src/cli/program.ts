@@ -16,6 +16,7 @@ import { migrate } from './migrate.ts'
 import { migrateStatus } from './migrate-status.ts'
 import { runCancel } from './run-cancel.ts'
 import { runList } from './run-list.ts'
+import { runLogs } from './run-logs.ts'
 import { runShow } from './run-show.ts'
 import { serve } from './serve.ts'
 import { tenantCreate } from './tenant-create.ts'
@@ -27,7 +28,7 @@ import { worker } from './worker.ts'
 
 const groups: Record<string, Command[]> = {
   'Working:': [dev, worker, serve],
-  'Runs:': [trigger, runShow, runList, runCancel],
+  'Runs:': [trigger, runShow, runLogs, runList, runCancel],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
   'Keys:': [credentialKey, credentialRotate],
