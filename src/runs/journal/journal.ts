@@ -125,7 +125,7 @@ export class Journal {
       } catch (error) {
         if (failures === 0) this.#logger.warn({ err: error }, 'What runs wrote could not be stored')
         if (this.#closing || isRefusal(error)) return false
-        await sleep(Math.min(retryMs.longest, retryMs.first * 2 ** failures))
+        await sleep(Math.min(retryMs.longest, retryMs.first * 2 ** failures), null, { ref: false })
       }
     }
   }

@@ -54,18 +54,15 @@ export class RunLogs {
   /** @throws UnknownRunError, InvalidRunFilterError */
   async read(runId: string, options: ReadLogsOptions = {}): Promise<RunLogPage> {
     const page = readPage(options)
-    if (uuid.test(runId)) {
-      const found = await readLines(this.#options.database, runId, page)
-      if (found.written > 0) return found
-    }
-    await this.#refuseUnknown(runId)
-    return { lines: [], next: null, written: 0 }
+    const found = await readLines(this.#options.database, await this.#idOf(runId), page)
+    if (found.written === 0) await this.#find(runId)
+    return found
   }
 
   /** Null where the run has told of none. @throws UnknownRunError */
   async progress(runId: string): Promise<RunProgress | null> {
-    const found = uuid.test(runId) ? await readProgress(this.#options.database, runId) : null
-    if (found === null) await this.#refuseUnknown(runId)
+    const found = await readProgress(this.#options.database, await this.#idOf(runId))
+    if (found === null) await this.#find(runId)
     return found
   }
 
@@ -74,11 +71,13 @@ export class RunLogs {
     runId: string,
     { after = 0, signal }: FollowLogsOptions = {},
   ): AsyncGenerator<RunLogLine, void> {
-    const { listener, waiter } = this.#options
+    const { database, listener, waiter } = this.#options
+    const { limit } = readPage({ after })
+    const id = await this.#idOf(runId)
     const left = new AbortController()
     const stop = AbortSignal.any(signal ? [signal, left.signal] : [left.signal])
     let hasEnded = false
-    const end = waiter.wait(runId, { timeoutMs: longestWaitMs, signal: stop }).then(() => {
+    const end = waiter.wait(id, { timeoutMs: longestWaitMs, signal: stop }).then(() => {
       hasEnded = true
     })
     // Looked at in the loop, which may be busy with lines when it comes.
@@ -88,9 +87,9 @@ export class RunLogs {
       for (let last = after; ; ) {
         // Both from before the look: what is written meanwhile is then looked for once more.
         const isLast = hasEnded
-        const hint = this.#hint(runId)
+        const hint = this.#hint(id)
         try {
-          const { lines, next } = await this.read(runId, { after: last })
+          const { lines, next } = await readLines(database, id, { after: last, limit })
           yield* lines
           last = lines.at(-1)?.seq ?? last
           if (next !== null) continue
@@ -105,8 +104,15 @@ export class RunLogs {
     }
   }
 
-  async #refuseUnknown(runId: string): Promise<void> {
-    if (!(await this.#options.getRun(runId))) throw new UnknownRunError(runId)
+  /** Trigger.dev's own name of a run is not what its lines are kept by. */
+  async #idOf(runId: string): Promise<string> {
+    return uuid.test(runId) ? runId.toLowerCase() : (await this.#find(runId)).id
+  }
+
+  async #find(runId: string): Promise<Run> {
+    const run = await this.#options.getRun(runId)
+    if (!run) throw new UnknownRunError(runId)
+    return run
   }
 
   #wake(runId: string): void {
