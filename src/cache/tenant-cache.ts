@@ -12,9 +12,9 @@ export interface SetOptions {
 }
 
 /**
- * Keys are texts, values JSON of at most 1 MiB. Every call throws CacheUnavailableError within a second where the store
- * does not answer, and CacheTenantMismatchError where code of another tenant makes it; all throw UnknownTenantError and
- * TenantSuspendedError.
+ * Keys are texts, values JSON of at most 1 MiB. Every call but `getOrSet` throws CacheUnavailableError where the store does
+ * not answer within a second (`clear`: a minute). All throw CacheTenantMismatchError where code of another tenant makes
+ * them, UnknownTenantError and TenantSuspendedError.
  */
 export interface TenantCache {
   /** Undefined: there is none, or its time is over. What comes is what was set; the type is the caller's promise. */

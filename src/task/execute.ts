@@ -52,13 +52,8 @@ export async function execute(
     const { tenantId } = payload
     const ownServices = new RunServices(environment.services, tenantId)
     services = ownServices
-    const { runId, attempt: number } = info
-    const ownJournal = await environment.dispatcher.openJournal({
-      runId,
-      taskId: task.id,
-      tenantId,
-      attempt: number,
-    })
+    const about = { runId: info.runId, taskId: task.id, tenantId, attempt: info.attempt }
+    const ownJournal = await environment.dispatcher.openJournal(about)
     journal = ownJournal
     const output = await environment.database.withTenant(
       tenantId,
