@@ -52,6 +52,8 @@ export interface Config {
   httpPort: number
   /** Tenants that have figures of their own in metrics; the others are one. */
   metricsTenants: number
+  /** Where the caches of tenants are kept. Null: in Postgres. */
+  redisUrl: string | null
 }
 
 export interface ServiceSettings {
@@ -73,15 +75,18 @@ const ownMigrations = fileURLToPath(new URL('../migrations', import.meta.url))
 const wholeNumber = (fallback: number, min: number, max: number) =>
   z.number().int().min(min).max(max).default(fallback)
 
-const postgresUrl = z
-  .string()
-  .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
-  .refine(
-    (url) => URL.canParse(url),
-    'is not a URL: write special characters in the password as %23 and the like',
-  )
-  .nullable()
-  .default(null)
+const url = (start: RegExp, rule: string) =>
+  z
+    .string()
+    .regex(start, rule)
+    .refine(
+      (given) => URL.canParse(given),
+      'is not a URL: write special characters in the password as %23 and the like',
+    )
+    .nullable()
+    .default(null)
+
+const postgresUrl = url(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
 
 const path = z
   .string()
@@ -158,6 +163,7 @@ const settings = z.strictObject({
   publicUrl: httpUrl.nullable().default(null),
   httpPort: wholeNumber(3000, 0, 65_535),
   metricsTenants: wholeNumber(100, 0, 1_000),
+  redisUrl: url(/^rediss?:\/\//, 'must start with redis:// or rediss://'),
 } satisfies Record<keyof Config, z.ZodType>)
 
 /** The variable of each setting, and how to read one that is no text. */
@@ -183,6 +189,7 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   publicUrl: ['JOBS_PUBLIC_URL'],
   httpPort: ['JOBS_HTTP_PORT', Number],
   metricsTenants: ['JOBS_METRICS_TENANTS', Number],
+  redisUrl: ['REDIS_URL'],
 }
 
 /** @throws ConfigError that names every setting that cannot be used, as it was given, and no value. */
@@ -206,7 +213,7 @@ function sayings(issue: z.core.$ZodIssue): string {
   return issue.errors.at(-1)?.[0]?.message ?? issue.message
 }
 
-/** A URL of Postgres or of a proxy has a password in it: whoever prints or logs the configuration must not show it. */
+/** A URL of Postgres, of Redis or of a proxy has a password in it: whoever prints or logs the configuration must not show it. */
 function hidePasswords(config: Config): Config {
   const hide = (url: string | null) =>
     url?.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:[secret]@').replace(/(password=)[^&]*/, '$1[secret]') ?? null
@@ -214,6 +221,7 @@ function hidePasswords(config: Config): Config {
     ...config,
     databaseUrl: hide(config.databaseUrl),
     directUrl: hide(config.directUrl),
+    redisUrl: hide(config.redisUrl),
     services: Object.fromEntries(
       Object.entries(config.services).map(([name, { baseUrl, ...rest }]) => [
         name,

@@ -16,6 +16,7 @@ import {
 } from './auth/memberships.ts'
 import type { Principal } from './auth/principal.ts'
 import { switchTenant as switchTo } from './auth/sessions.ts'
+import { openTenantCache, type TenantCache } from './cache/tenant-cache.ts'
 import { type CredentialPlace, decrypt, encrypt } from './credentials/encryption.ts'
 import {
   type CredentialInfo,
@@ -266,6 +267,16 @@ export const getTenantAnthropicClient = get('anthropic')
 export const requireTenantAnthropicClient = need('anthropic')
 export const getTenantShopifyClient = get('shopify')
 export const requireTenantShopifyClient = need('shopify')
+
+// ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The tenant's own entries, in Redis where REDIS_URL is set and in Postgres otherwise. Connects at the first use. */
+export function createTenantCache(tenantId: string): TenantCache {
+  return openTenantCache(parseSlug(tenantId), async () => {
+    const { cache: store, directory } = await defaultPlatform().ready()
+    return { store, admit: (slug) => directory.admit(slug) }
+  })
+}
 
 // ── tasks and runs ──────────────────────────────────────────────────────────────────────────────────────────
 

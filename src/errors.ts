@@ -246,6 +246,17 @@ export class RunTimeoutError extends JobsError {
   }
 }
 
+/** What `progress` was given is neither a share from 0 to 1, nor a count, nor a text. */
+export class InvalidProgressError extends JobsError {
+  readonly code = 'PROGRESS_INVALID'
+
+  constructor(problem: string) {
+    super(
+      `${problem}. Tell progress a number from 0 to 1, { current, total, message? }, or a text: progress({ current: 3, total: 10 }).`,
+    )
+  }
+}
+
 /** The run was cancelled while it was running. */
 export class RunCancelledError extends JobsError {
   readonly code = 'RUN_CANCELLED'
@@ -607,6 +618,62 @@ export class SignInToAcceptError extends JobsError {
 
   constructor() {
     super('Sign in with the account of the invited address, or choose a password if it has none yet.')
+  }
+}
+
+// ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A part of a key is neither a text nor a finite number. */
+export class InvalidCacheKeyError extends JobsError {
+  readonly code = 'CACHE_KEY_INVALID'
+
+  constructor(part: unknown) {
+    const what = typeof part === 'number' ? String(part) : describeText(part)
+    super(`${what} cannot be a part of a cache key. Use texts and finite numbers.`)
+  }
+}
+
+/** A value cannot be kept in a cache: it is no JSON, or too large. */
+export class InvalidCacheValueError extends JobsError {
+  readonly code = 'CACHE_VALUE_INVALID'
+
+  constructor(problem: string) {
+    super(
+      `A cache keeps JSON, and ${problem}. Make it of plain objects, arrays, texts, finite numbers, booleans and null.`,
+    )
+  }
+}
+
+export class InvalidCacheTtlError extends JobsError {
+  readonly code = 'CACHE_TTL_INVALID'
+
+  constructor() {
+    super(
+      "An entry of a cache needs a time to live of at most 30 days: set(key, value, { ttl: '5m' }), or milliseconds.",
+    )
+  }
+}
+
+/** The store of the cache is away, or did not answer in time. `getOrSet` goes on without it. */
+export class CacheUnavailableError extends JobsError {
+  readonly code = 'CACHE_UNAVAILABLE'
+
+  constructor(cause: Error) {
+    super(
+      `The cache does not answer (${cause.message}). Check REDIS_URL, or DATABASE_URL where it is not set; getOrSet(key, { ttl }, fn) goes on without a cache.`,
+      { cause },
+    )
+  }
+}
+
+/** Code of one tenant asked for an entry of another. */
+export class CacheTenantMismatchError extends JobsError {
+  readonly code = 'CACHE_TENANT_MISMATCH'
+
+  constructor(surrounding: string, given: string) {
+    super(
+      `The cache of tenant "${given}" was used inside withTenant("${surrounding}"). Use createTenantCache("${surrounding}") there.`,
+    )
   }
 }
 

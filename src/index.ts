@@ -15,6 +15,9 @@ export { runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
 export type { ReplayOptions } from './runs/replay.ts'
 export type { RunError } from './task/json.ts'
+export type { FollowLogsOptions, ReadLogsOptions } from './runs/journal/logs.ts'
+export type { RunProgress } from './runs/journal/progress.ts'
+export type { RunLogLine, RunLogPage } from './runs/journal/read-lines.ts'
 export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
 
 // ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,6 +86,10 @@ export {
   switchTenant,
   validateTenantAccess,
 } from './default-platform.ts'
+// ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+export { type CacheKeyPart, getCacheKey } from './cache/key.ts'
+export type { SetOptions, TenantCache } from './cache/tenant-cache.ts'
+export { createTenantCache } from './default-platform.ts'
 
 // ── platform ────────────────────────────────────────────────────────────────────────────────────────────────
 export { close, configure, startWorker } from './default-platform.ts'

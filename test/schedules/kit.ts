@@ -1,8 +1,6 @@
 /** What tests of schedules share: a platform whose time stands still, and tasks that are run by schedules. */
 import { afterAll, beforeAll } from 'vitest'
-import type { Platform } from '../../src/platform.ts'
 import type { AnyTask } from '../../src/task/define.ts'
-import type { Run } from '../../src/task/run.ts'
 import { createTestPlatform, type TestPlatform } from '../../src/testing/index.ts'
 
 export let kit: TestPlatform

@@ -1,5 +1,6 @@
 import { fail } from './work/fail.ts'
 import { stray } from './work/stray.ts'
+import { talk } from './work/talk.ts'
 import { wait } from './work/wait.ts'
 
-export default [wait, fail, stray]
+export default [wait, fail, stray, talk]
