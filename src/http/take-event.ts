@@ -86,7 +86,16 @@ async function prepare(
     if (payload === null) return null
     const { input } = await acceptPayload(task.id, task.schema, { ...payload, tenantId }, maxPayloadBytes)
     const settings = readTriggerOptions({}, { maxAttempts: task.retry.maxAttempts })
-    return { id: randomUUID(), taskId: task.id, tenantId, input, parentRunId: null, ...settings }
+    return {
+      id: randomUUID(),
+      taskId: task.id,
+      tenantId,
+      input,
+      parentRunId: null,
+      triggeredBy: { kind: 'app', ref: `webhook:${incoming.service}` },
+      replayOf: null,
+      ...settings,
+    }
   } catch (error) {
     throw notUnderstood(error, task, incoming)
   }

@@ -11,7 +11,7 @@ import type { AnyTask } from './define.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { completed, type Outcome, postponed, readOutcome } from './outcome.ts'
 import { parsePayload } from './payload.ts'
-import { RunServices, type ServiceAccess } from './services.ts'
+import { type CredentialVersions, RunServices, type ServiceAccess } from './services.ts'
 
 export interface AttemptInfo {
   runId: string
@@ -30,6 +30,12 @@ export interface ExecuteEnvironment {
   whileWaiting: CurrentRun['whileWaiting']
 }
 
+/** What an attempt came to, and by service the version of the credentials it worked with. */
+export interface Executed {
+  outcome: Outcome
+  credentials: CredentialVersions
+}
+
 /** How long an aborted `run` may take to clean up before it is left behind, in milliseconds. */
 const cleanUpMs = 5_000
 const unrecordedMs = 1_000
@@ -39,10 +45,11 @@ export async function execute(
   input: unknown,
   info: AttemptInfo,
   environment: ExecuteEnvironment,
-): Promise<Outcome> {
+): Promise<Executed> {
   const abort = abortAfter(task.timeoutMs, info.signal)
   const attempt = { ...info, signal: abort.signal }
   let services: RunServices | undefined
+  const came = (outcome: Outcome): Executed => ({ outcome, credentials: services?.versions ?? {} })
   try {
     const payload = await parsePayload(task.id, task.schema, input)
     const { tenantId } = payload
@@ -56,10 +63,10 @@ export async function execute(
         ),
       { signal: abort.signal },
     )
-    return completed(output)
+    return came(completed(output))
   } catch (thrown) {
     const ofService = abort.signal.aborted ? null : await askServices(services, thrown, environment.logger)
-    return ofService ?? readOutcome(thrown, abort.signal, info, task.retry)
+    return came(ofService ?? readOutcome(thrown, abort.signal, info, task.retry))
   } finally {
     abort.done()
   }

@@ -25,6 +25,18 @@ export interface RunRequest extends TriggerSettings {
   tenantId: string
   input: JsonValue
   parentRunId: string | null
+  triggeredBy: TriggeredBy
+  /** The run that this one does again. */
+  replayOf: string | null
+}
+
+export const triggerKinds = ['app', 'schedule', 'replay', 'run'] as const
+export type TriggerKind = (typeof triggerKinds)[number]
+
+export interface TriggeredBy {
+  kind: TriggerKind
+  /** Which schedule, replay or run; of an app whatever it names, or null. */
+  ref: string | null
 }
 
 export interface Run {
@@ -42,13 +54,21 @@ export interface Run {
   output: JsonValue
   /** Why the last attempt failed, or why the run is held. */
   error: RunError | null
+  /** The failure group of that error. */
+  fingerprint: string | null
   parentRunId: string | null
+  triggeredBy: TriggeredBy
+  replayOf: string | null
   idempotencyKey: string | null
   createdAt: Date
   /** When it may start (again). */
   runAt: Date
   startedAt: Date | null
   finishedAt: Date | null
+  /** Of the last attempt, once the run has ended. */
+  worker: string | null
+  /** By service, which version of the tenant's credential the last attempt worked with, once the run has ended. */
+  credentials: Readonly<Record<string, string>>
 }
 
 /** A failed attempt. What a completed one did is on the run itself. */
@@ -57,6 +77,7 @@ export interface Attempt {
   /** How the attempt ended: another try follows, none does, or its worker went silent. */
   result: 'retry' | 'failed' | 'lost'
   error: RunError
+  fingerprint: string | null
   startedAt: Date
   finishedAt: Date
   worker: string

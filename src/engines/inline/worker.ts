@@ -96,14 +96,14 @@ export class InlineWorker implements Worker {
     const { request, attempt, abort } = run
     const info = { runId: request.id, attempt, maxAttempts: request.maxAttempts, signal: abort.signal }
     // A copy: an attempt that changes its payload must not change it for the next.
-    const outcome = await execute(task, structuredClone(request.input), info, {
+    const { outcome, credentials } = await execute(task, structuredClone(request.input), info, {
       database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
       services: this.#options.services,
       logger: this.#options.logger,
       whileWaiting: (wait) => this.#withoutSlot(wait),
     })
-    const settled = this.#dependencies.queue.settle(run, outcome, this.name)
+    const settled = this.#dependencies.queue.settle(run, outcome, { worker: this.name, credentials })
     if (settled) this.#tell(run, settled, performance.now() - startedAt, attempt)
   }
 

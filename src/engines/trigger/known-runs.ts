@@ -57,11 +57,16 @@ function asQueued({ acceptedAt, delayMs, runAt, idempotency, ...request }: Accep
     payload: null,
     output: null,
     error: null,
+    fingerprint: null,
     parentRunId: request.parentRunId,
+    triggeredBy: request.triggeredBy,
+    replayOf: request.replayOf,
     idempotencyKey: idempotency?.key ?? null,
     createdAt: acceptedAt,
     runAt: startAt,
     startedAt: null,
     finishedAt: null,
+    worker: null,
+    credentials: {},
   }
 }

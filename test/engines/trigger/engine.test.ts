@@ -425,6 +425,8 @@ describe('an idempotency key', () => {
       tenantId,
       input: { tenantId },
       parentRunId: null,
+      triggeredBy: { kind: 'app' as const, ref: null },
+      replayOf: null,
       idempotency: { key: 'order 1', ttlMs: 60_000 },
       delayMs: 0,
       runAt: null,
