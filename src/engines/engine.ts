@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import type { Transaction } from '../db/transaction.ts'
 import type { AnyTask } from '../task/define.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
-import type { Attempt, Run, RunHandle, RunRequest, RunState } from '../task/run.ts'
+import type { Attempt, Run, RunHandle, RunRequest, RunState, TriggerKind } from '../task/run.ts'
 import type { ServiceAccess } from '../task/services.ts'
 import type { TenantWork } from '../tenants/work.ts'
 
@@ -54,6 +54,19 @@ export interface RunFilter {
   taskId?: string
   states?: readonly RunState[]
   tag?: string
+  /** Created at this time or later. */
+  from?: Date
+  /** Created before this time. */
+  to?: Date
+  /** Failed, or to be tried again, for what this failure group stands for. */
+  fingerprint?: string
+  /** In the message of the error, in upper or lower case. */
+  errorText?: string
+  /** The beginning of the id: at least 4 of its hexadecimal digits. */
+  idPrefix?: string
+  triggeredBy?: { kind: TriggerKind; ref?: string }
+  /** Replays of this run. */
+  replayOf?: string
   /** Runs per page, 1 to 1000. */
   limit: number
   /** `next` of the page before. */

@@ -48,6 +48,7 @@ export function toReplayRequest(old: Run, input: JsonValue, id: string): RunRequ
     tenantId: old.tenantId,
     input,
     parentRunId: currentRun()?.runId ?? null,
+    triggeredBy: { kind: 'replay', ref: old.id },
     replayOf: old.id,
     // Its key belongs to the old run, and so did its time to start and to expire.
     idempotency: null,

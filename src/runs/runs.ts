@@ -1,9 +1,10 @@
 /** Reading and steering runs, whatever engine they are on. */
 import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
-import { InvalidRunFilterError, UnknownRunError } from '../errors.ts'
+import { UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
-import { type Attempt, type Run, type RunHandle, runStates } from '../task/run.ts'
+import type { Attempt, Run, RunHandle } from '../task/run.ts'
+import { checkFilter } from './filter.ts'
 import type { FollowLogsOptions, ReadLogsOptions, RunLogs } from './journal/logs.ts'
 import type { RunProgress } from './journal/progress.ts'
 import type { RunLogLine, RunLogPage } from './journal/read-lines.ts'
@@ -87,31 +88,4 @@ export function createRuns(
       return await (await ready()).logs.progress(runId)
     },
   }
-}
-
-const texts = ['tenantId', 'taskId', 'tag', 'after'] as const satisfies (keyof RunFilter)[]
-const known: readonly string[] = [...texts, 'states', 'limit'] satisfies (keyof RunFilter)[]
-
-function checkFilter(filter: Partial<RunFilter>): RunFilter {
-  if (typeof filter !== 'object' || filter === null) {
-    throw new InvalidRunFilterError('A filter must be an object like { tenantId, states }.')
-  }
-  const unknown = Object.keys(filter).find((name) => !known.includes(name))
-  if (unknown !== undefined) throw new InvalidRunFilterError(`Runs cannot be filtered by ${unknown}.`)
-  const { limit = 50, states } = filter
-  if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
-    throw new InvalidRunFilterError('limit must be a whole number from 1 to 1000.')
-  }
-  const areStates = (list: unknown) =>
-    Array.isArray(list) && list.length > 0 && list.every((state) => runStates.includes(state))
-  if (states !== undefined && !areStates(states)) {
-    throw new InvalidRunFilterError(`states must be some of ${runStates.join(', ')}.`)
-  }
-  for (const name of texts) {
-    const text = filter[name]
-    if (text === undefined) continue
-    if (typeof text !== 'string') throw new InvalidRunFilterError(`${name} must be a text.`)
-    if (text.includes('\0')) throw new InvalidRunFilterError(`${name} has a NUL character.`)
-  }
-  return { ...filter, limit }
 }

@@ -27,6 +27,7 @@ export function toRequest(schedule: Schedule, { tenantId, payload }: Member, occ
     tenantId,
     input: { ...(payload ?? rule.payload), tenantId },
     parentRunId: null,
+    triggeredBy: { kind: 'schedule', ref: scheduleId(schedule) },
     replayOf: null,
     // The id is the key: an engine that is asked for the same run again has it already.
     idempotency: null,

@@ -16,7 +16,7 @@ import { completed, type Outcome, postponed, readOutcome } from './outcome.ts'
 import { parsePayload } from './payload.ts'
 import { parseProgress } from './progress.ts'
 import { handOnLines } from './run-logger.ts'
-import { RunServices, type ServiceAccess } from './services.ts'
+import { type CredentialVersions, RunServices, type ServiceAccess } from './services.ts'
 
 export interface AttemptInfo {
   runId: string
@@ -39,6 +39,12 @@ export interface ExecuteEnvironment {
   whileWaiting: CurrentRun['whileWaiting']
 }
 
+/** What an attempt came to, and by service the version of the credentials it worked with. */
+export interface Executed {
+  outcome: Outcome
+  credentials: CredentialVersions
+}
+
 /** How long an aborted `run` may take to clean up before it is left behind, in milliseconds. */
 const cleanUpMs = 5_000
 const unrecordedMs = 1_000
@@ -48,7 +54,7 @@ export async function execute(
   input: unknown,
   info: AttemptInfo,
   environment: ExecuteEnvironment,
-): Promise<Outcome> {
+): Promise<Executed> {
   return await observeAttempt({ taskId: task.id, ...info }, (observer) =>
     attemptOnce(task, input, info, environment, observer),
   )
@@ -60,11 +66,12 @@ async function attemptOnce(
   info: AttemptInfo,
   environment: ExecuteEnvironment,
   observer: AttemptObserver,
-): Promise<Outcome> {
+): Promise<Executed> {
   const abort = abortAfter(task.timeoutMs, info.signal)
   const attempt = { ...info, signal: abort.signal }
   let services: RunServices | undefined
   let journal: RunJournal | undefined
+  const came = (outcome: Outcome): Executed => ({ outcome, credentials: services?.versions ?? {} })
   try {
     const payload = await parsePayload(task.id, task.schema, input)
     const { tenantId } = payload
@@ -82,10 +89,10 @@ async function attemptOnce(
         ),
       { signal: abort.signal },
     )
-    return completed(output)
+    return came(completed(output))
   } catch (thrown) {
     const ofService = abort.signal.aborted ? null : await askServices(services, thrown, environment.logger)
-    return ofService ?? readOutcome(thrown, abort.signal, info, task.retry)
+    return came(ofService ?? readOutcome(thrown, abort.signal, info, task.retry))
   } finally {
     abort.done()
     // Who sees that the run has ended sees all that it wrote.

@@ -86,12 +86,14 @@ async function prepare(
   const surrounding = dispatcher.currentTenant()
   if (surrounding !== null && surrounding !== tenantId) throw new TenantMismatchError(surrounding, tenantId)
   await dispatcher.admitTenant(tenantId)
+  const parentRunId = currentRun()?.runId ?? null
   return {
     id: randomUUID(),
     taskId: task.id,
     tenantId,
     input,
-    parentRunId: currentRun()?.runId ?? null,
+    parentRunId,
+    triggeredBy: parentRunId === null ? { kind: 'app', ref: null } : { kind: 'run', ref: parentRunId },
     replayOf: null,
     ...settings,
   }

@@ -46,10 +46,10 @@ export interface AttemptObserver {
 }
 
 /** `work` never throws. */
-export async function observeAttempt<Outcome extends Ended>(
+export async function observeAttempt<Executed extends { outcome: Ended }>(
   about: ObservedAttempt,
-  work: (observer: AttemptObserver) => Promise<Outcome>,
-): Promise<Outcome> {
+  work: (observer: AttemptObserver) => Promise<Executed>,
+): Promise<Executed> {
   const { taskId, waitedMs } = about
   const ofTask = { [taskAttribute]: taskId }
   const startedAt = performance.now()
@@ -58,7 +58,7 @@ export async function observeAttempt<Outcome extends Ended>(
     runsInFlight.add(1, ofTask)
     if (waitedMs !== undefined) queueWait.record(Math.max(0, waitedMs) / 1000, ofTask)
   })
-  const outcome = await inSpan(
+  const executed = await inSpan(
     `process ${taskId}`,
     { kind: SpanKind.CONSUMER, attributes: attributesOf(about), links: linksOf(about.trace) },
     async (span) => {
@@ -68,7 +68,7 @@ export async function observeAttempt<Outcome extends Ended>(
           span.setAttribute(tenantAttribute, id)
         },
       })
-      tellOutcome(span, ended)
+      tellOutcome(span, ended.outcome)
       return ended
     },
     parentOf(about.trace),
@@ -76,10 +76,10 @@ export async function observeAttempt<Outcome extends Ended>(
   const seconds = (performance.now() - startedAt) / 1000
   record(({ runsInFlight, attemptDuration, tenantTime }) => {
     runsInFlight.add(-1, ofTask)
-    attemptDuration.record(seconds, { ...ofTask, [outcomeAttribute]: outcome.kind })
+    attemptDuration.record(seconds, { ...ofTask, [outcomeAttribute]: executed.outcome.kind })
     if (tenantId !== undefined) tenantTime.add(seconds, { [tenantAttribute]: tenantLabel(tenantId) })
   })
-  return outcome
+  return executed
 }
 
 function attributesOf({ taskId, runId, attempt }: ObservedAttempt): Attributes {

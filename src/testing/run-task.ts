@@ -43,7 +43,7 @@ export async function runTask<Schema extends PayloadSchema, Output>(
     },
   }
   const info = { runId, attempt, maxAttempts: Math.max(attempt, task.retry.maxAttempts), signal }
-  const outcome = await leaveScopes(() =>
+  const { outcome } = await leaveScopes(() =>
     execute(observed, input, info, {
       database,
       dispatcher,

@@ -3,9 +3,11 @@
  * and no locks are needed. The rules are those of the pg-boss engine's statements; test/engines holds both to them.
  */
 import { RunCancelledError, RunLostError } from '../../errors.ts'
+import { describeFailure } from '../../runs/fingerprint.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Outcome } from '../../task/outcome.ts'
-import type { RunRequest } from '../../task/run.ts'
+import { isFinal, type RunRequest, type RunState } from '../../task/run.ts'
+import type { CredentialVersions } from '../../task/services.ts'
 import type { Backlog } from '../../telemetry/queue-gauges.ts'
 import type { SettledEvent, Start } from '../engine.ts'
 import type { Clock } from './clock.ts'
@@ -95,9 +97,14 @@ export class RunQueue {
   }
 
   /** Null: the run was cancelled or dropped meanwhile, and the outcome changes nothing. */
-  settle(run: InlineRun, outcome: Outcome, worker: string): SettledEvent['outcome'] | null {
+  settle(
+    run: InlineRun,
+    outcome: Outcome,
+    { worker, credentials }: { worker: string; credentials: CredentialVersions },
+  ): SettledEvent['outcome'] | null {
     if (run.state !== 'running' || outcome.kind === 'abandoned') return null
     if (outcome.kind === 'retry' || outcome.kind === 'failed') this.#recordAttempt(run, outcome, worker)
+    if (isFinal(outcome.kind as RunState)) Object.assign(run, { worker, credentials })
     switch (outcome.kind) {
       case 'completed':
         run.output = outcome.output
@@ -219,10 +226,13 @@ export class RunQueue {
     worker: string,
   ): void {
     const startedAt = new Date(run.startedAt!)
+    const { fingerprint } = describeFailure(run.request.taskId, error)
+    run.fingerprint = fingerprint
     run.attempts.push({
       attempt: run.attempt,
       result: kind,
       error,
+      fingerprint,
       startedAt,
       finishedAt: new Date(this.now),
       worker,

@@ -103,14 +103,14 @@ export class InlineWorker implements Worker {
       waitedMs: run.startedAt! - run.startAt,
     }
     // A copy: an attempt that changes its payload must not change it for the next.
-    const outcome = await execute(task, structuredClone(request.input), info, {
+    const { outcome, credentials } = await execute(task, structuredClone(request.input), info, {
       database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
       services: this.#options.services,
       logger: this.#options.logger,
       whileWaiting: (wait) => this.#withoutSlot(wait),
     })
-    const settled = this.#dependencies.queue.settle(run, outcome, this.name)
+    const settled = this.#dependencies.queue.settle(run, outcome, { worker: this.name, credentials })
     if (settled) this.#tell(run, settled, performance.now() - startedAt, attempt)
   }
 

@@ -1,6 +1,7 @@
 /** Deleting what the platform keeps beside pg-boss and nobody will ask for again. pg-boss deletes its own jobs. */
 import type { Database } from '../../db/database.ts'
-import { failedRetentionSeconds } from './boss.ts'
+
+const failedRetentionSeconds = 90 * 86_400
 
 /** In portions, so that a long pause of all workers does not end in one huge transaction. Index: expires_at. */
 const expiredKeysSql = `

@@ -23,6 +23,7 @@ import { deleteOutdated } from './retention.ts'
 import { setAside } from './set-aside.ts'
 import { expired, handedBack, type Settlement, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
+import { sweepEnded } from './sweep.ts'
 import { Ticker } from './ticker.ts'
 
 const maxClaim = 500
@@ -219,7 +220,7 @@ export class PgBossWorker implements Worker {
       trace: one.data.trace,
       waitedMs: one.waitedMs,
     }
-    const outcome = await execute(task, one.data.payload, attempt, {
+    const { outcome, credentials } = await execute(task, one.data.payload, attempt, {
       database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
       services: this.#options.services,
@@ -229,7 +230,7 @@ export class PgBossWorker implements Worker {
     this.#busy -= 1
     this.#pace.finished()
     if (outcome.kind === 'abandoned') this.#flights.remove(one)
-    else this.#settler.add(toSettlement(one, outcome))
+    else this.#settler.add(toSettlement(one, outcome, credentials))
     if (!this.#stopping) this.#fillSlots()
     this.#wakeUp()
   }
@@ -319,6 +320,7 @@ export class PgBossWorker implements Worker {
   }
 
   async #maintain(): Promise<void> {
+    await sweepEnded(this.#queue)
     await this.#dependencies.boss.supervise()
     await deleteOutdated(this.#queue)
   }

@@ -32,6 +32,7 @@ export async function adopt(
     id,
     // What it repeats had them.
     parent: null,
+    by: run.isReplay ? { kind: 'replay', ref: tagged } : { kind: 'app', ref: 'Trigger.dev' },
     key: null,
     replayOf: run.isReplay ? tagged : null,
     priority: run.priority ?? 0,

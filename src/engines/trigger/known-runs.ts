@@ -57,7 +57,9 @@ function asQueued({ acceptedAt, delayMs, runAt, idempotency, trace, ...request }
     payload: null,
     output: null,
     error: null,
+    fingerprint: null,
     parentRunId: request.parentRunId,
+    triggeredBy: request.triggeredBy,
     replayOf: request.replayOf,
     idempotencyKey: idempotency?.key ?? null,
     traceparent: trace?.traceparent ?? null,
@@ -65,5 +67,7 @@ function asQueued({ acceptedAt, delayMs, runAt, idempotency, trace, ...request }
     runAt: startAt,
     startedAt: null,
     finishedAt: null,
+    worker: null,
+    credentials: {},
   }
 }

@@ -42,22 +42,29 @@ export function toRun(run: ApiRun, tenantId: string, lastFailed: Attempt | null)
     tags: withoutOurs(run.tags),
     payload: asJson(run.payload),
     output: state === 'completed' ? asJson(run.output) : null,
+    fingerprint: failed?.fingerprint ?? null,
     error: errorOf(run, state, waits ? waiting : null, failed),
     createdAt: run.createdAt,
     runAt: startOf(run, waits ? waiting : null),
     startedAt: waits ? null : (run.startedAt ?? null),
     finishedAt: run.finishedAt ?? run.expiredAt ?? null,
+    worker: null,
+    credentials: {},
   }
 }
 
 function described(
   run: ApiRun,
   facts: RunFacts | null,
-): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'replayOf' | 'idempotencyKey' | 'traceparent'> {
+): Pick<
+  Run,
+  'maxAttempts' | 'priority' | 'parentRunId' | 'triggeredBy' | 'replayOf' | 'idempotencyKey' | 'traceparent'
+> {
   return {
     maxAttempts: facts?.maxAttempts ?? Math.max(1, run.attemptCount),
     priority: facts?.priority ?? 0,
     parentRunId: facts?.parent ?? null,
+    triggeredBy: facts?.by ?? { kind: 'app', ref: null },
     replayOf: facts?.replayOf ?? null,
     idempotencyKey: facts?.key ?? null,
     traceparent: facts?.trace?.traceparent ?? null,

@@ -114,7 +114,8 @@ async function executeOnce(
 ): Promise<Outcome> {
   await lookAtHolds(task, input, environment)
   // Waiting for a child keeps the process, which has no other run to give its place to.
-  return await execute(task, input, attempt, { ...environment, whileWaiting: (wait) => wait() })
+  const { outcome } = await execute(task, input, attempt, { ...environment, whileWaiting: (wait) => wait() })
+  return outcome
 }
 
 /** Nobody has looked before Trigger.dev started this run: what is held in the table, `execute` is to know of. */

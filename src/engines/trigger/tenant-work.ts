@@ -3,6 +3,7 @@
  * nothing to do. Trigger.dev deletes no run: what has ended stays there, out of sight (read.ts).
  */
 import type { Database } from '../../db/database.ts'
+import { forgetTenant } from '../../runs/forget-tenant.ts'
 import { openStates } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { ApiFilter, ApiListedRun, TriggerApi } from './api.ts'
@@ -13,11 +14,6 @@ import { tenantInTags, tenantTag } from './tags.ts'
 import { readWaitingNote } from './waiting-note.ts'
 
 const cancelledAtOnce = 10
-
-const forgetSql = `
-  WITH holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
-    events AS (DELETE FROM public.platform_webhook_events WHERE tenant_id = $1)
-  DELETE FROM public.platform_attempts WHERE tenant_id = $1`
 
 export function tenantWork(api: TriggerApi, database: Database, settled: () => Promise<void>): TenantWork {
   return {
@@ -33,7 +29,7 @@ export function tenantWork(api: TriggerApi, database: Database, settled: () => P
       for await (const page of openRuns(api, ofTenant(tenantId))) {
         await inParallel(page, cancelledAtOnce, ({ id }) => api.cancel(id))
       }
-      await database.query(forgetSql, [tenantId])
+      await forgetTenant(database, tenantId)
     },
   }
 }

@@ -426,6 +426,7 @@ describe('an idempotency key', () => {
       tenantId,
       input: { tenantId },
       parentRunId: null,
+      triggeredBy: { kind: 'app' as const, ref: null },
       replayOf: null,
       idempotency: { key: 'order 1', ttlMs: 60_000 },
       delayMs: 0,
