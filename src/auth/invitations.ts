@@ -6,6 +6,7 @@
 import type pg from 'pg'
 import { platformTransaction } from '../db/platform-transaction.ts'
 import { InvitationInvalidError, SignInToAcceptError, UnknownTenantError } from '../errors.ts'
+import { parseSlug } from '../tenants/slug.ts'
 import { parseEmail, parseName, parsePassword } from './account-text.ts'
 import { hashSecret, isToken, newToken } from './bearer-secret.ts'
 import type { AuthDeps } from './deps.ts'
@@ -76,7 +77,7 @@ export async function listInvitations(auth: AuthDeps, tenantId: string): Promise
      JOIN public.organizations ON organizations.id = organization_id
      JOIN public.users ON users.id = invited_by
      WHERE slug = $1 ORDER BY team_invitations.created_at DESC`,
-    [tenantId, auth.now()],
+    [parseSlug(tenantId), auth.now()],
   )
   return rows
 }
@@ -87,7 +88,8 @@ export async function revokeInvitation(
   invitation: { id: string; tenantId: string },
   by: UserPrincipal,
 ): Promise<boolean> {
-  const { id, tenantId } = invitation
+  const { id } = invitation
+  const tenantId = parseSlug(invitation.tenantId)
   requirePermission(by, 'people:write', tenantId)
   if (!isId(id)) return false
   const { rowCount } = await auth.database.query(

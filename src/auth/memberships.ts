@@ -108,17 +108,12 @@ export async function changeMember(
   by: Actor,
 ): Promise<void> {
   const { tenantId, role, permissions } = parseGrant(membership)
+  if (by) requireGrant(by, { role }, tenantId)
   await inOrganization(auth, tenantId, async (client, organizationId) => {
     const member = await readMember(client, organizationId, userId)
-    if (by) {
-      requireGrant(
-        by,
-        { role, permissions: permissions.filter((one) => !member?.permissions.includes(one)) },
-        tenantId,
-      )
-      if (member) requireGrant(by, { role: member.role }, tenantId)
-    }
     if (!member) throw new UnknownUserError()
+    const added = permissions.filter((one) => !member.permissions.includes(one))
+    if (by) requireGrant(by, { role: member.role, permissions: added }, tenantId)
     if (role !== 'owner') await refuseLastOwner(client, organizationId, userId, tenantId)
     await client.query(
       'UPDATE public.user_organizations SET role = $3, permissions = $4 WHERE organization_id = $1 AND user_id = $2',
@@ -134,10 +129,12 @@ export async function removeMember(
   tenantId: string,
   by: Actor,
 ): Promise<void> {
+  const leaves = by?.id === userId && by.memberships.has(tenantId)
+  if (by && !leaves) requirePermission(by, 'people:write', tenantId)
   await inOrganization(auth, parseSlug(tenantId), async (client, organizationId) => {
     const member = await readMember(client, organizationId, userId)
-    if (by && by.id !== userId) requireGrant(by, member ? { role: member.role } : {}, tenantId)
     if (!member) throw new UnknownUserError()
+    if (by && !leaves) requireGrant(by, { role: member.role }, tenantId)
     await refuseLastOwner(client, organizationId, userId, tenantId)
     await client.query('DELETE FROM public.user_organizations WHERE organization_id = $1 AND user_id = $2', [
       organizationId,
