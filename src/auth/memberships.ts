@@ -169,20 +169,23 @@ export async function insertMember(
   return rowCount === 1
 }
 
-/** The row of the organization first: of two owners who leave at once, the second finds that there is no other. */
-async function inOrganization(
+/**
+ * The row of the organization first, so changes of its people come one after the other: of two owners who leave at
+ * once, the second finds that there is no other.
+ */
+export async function inOrganization<T>(
   auth: AuthDeps,
   tenantId: string,
-  change: (client: pg.PoolClient, organizationId: string) => Promise<void>,
-): Promise<void> {
-  await platformTransaction(auth.database, async (client) => {
+  change: (client: pg.PoolClient, organizationId: string) => Promise<T>,
+): Promise<T> {
+  return await platformTransaction(auth.database, async (client) => {
     const { rows } = await client.query<{ id: string }>(
       'SELECT id FROM public.organizations WHERE slug = $1 FOR NO KEY UPDATE',
       [tenantId],
     )
     const [organization] = rows
     if (!organization) throw new UnknownTenantError(tenantId)
-    await change(client, organization.id)
+    return await change(client, organization.id)
   })
 }
 
