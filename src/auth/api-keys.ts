@@ -3,7 +3,7 @@ import { ForbiddenError, InvalidGrantError, UnknownApiKeyError, UnknownTenantErr
 import { type Duration, parseDuration } from '../task/duration.ts'
 import { parseSlug } from '../tenants/slug.ts'
 import { parseName } from './account-text.ts'
-import { hashSecret, keyPrefix, newKey } from './bearer-secret.ts'
+import { hashSecret, isKeyPrefix, keyPrefix, newKey } from './bearer-secret.ts'
 import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
 import {
@@ -108,6 +108,7 @@ export async function revokeApiKey(auth: AuthDeps, idOrPrefix: string, by: Actor
 }
 
 async function findKey(auth: AuthDeps, idOrPrefix: string): Promise<{ id: string; tenantId: string | null }> {
+  if (!isId(idOrPrefix) && !isKeyPrefix(idOrPrefix)) throw new UnknownApiKeyError()
   const { rows } = await auth.database.query<{ id: string; tenantId: string | null }>(
     `SELECT api_keys.id, slug AS "tenantId"
      FROM public.api_keys LEFT JOIN public.organizations ON organizations.id = organization_id

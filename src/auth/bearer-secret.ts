@@ -42,6 +42,10 @@ export function keyPrefix(key: string): string {
   return key.slice(0, prefixLength)
 }
 
+export function isKeyPrefix(text: string): boolean {
+  return /^cgk_live_[0-9a-f]{8}$/.test(text)
+}
+
 function checksum(secret: string): string {
   return crc32(secret).toString(16).padStart(8, '0')
 }

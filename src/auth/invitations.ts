@@ -5,12 +5,13 @@
  */
 import type pg from 'pg'
 import { platformTransaction } from '../db/platform-transaction.ts'
-import { InvitationInvalidError, SignInToAcceptError, UnknownTenantError } from '../errors.ts'
+import { InvitationInvalidError, SignInToAcceptError } from '../errors.ts'
+import { parseSlug } from '../tenants/slug.ts'
 import { parseEmail, parseName, parsePassword } from './account-text.ts'
 import { hashSecret, isToken, newToken } from './bearer-secret.ts'
 import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
-import { insertMember, parseGrant } from './memberships.ts'
+import { inOrganization, insertMember, parseGrant } from './memberships.ts'
 import { lacking, type Permission, requireGrant, requirePermission, type TenantRole } from './permissions.ts'
 import type { UserPrincipal, UserStanding } from './principal.ts'
 
@@ -44,14 +45,7 @@ export async function createInvitation(
   const token = newToken()
   const now = auth.now()
   const expiresAt = new Date(now.getTime() + lifetimeMs)
-  return await platformTransaction(auth.database, async (client) => {
-    // Two invitations of one address at the same moment would meet in team_invitations_one_pending.
-    const { rows: organizations } = await client.query<{ id: string }>(
-      'SELECT id FROM public.organizations WHERE slug = $1 FOR NO KEY UPDATE',
-      [tenantId],
-    )
-    const organizationId = organizations[0]?.id
-    if (organizationId === undefined) throw new UnknownTenantError(tenantId)
+  return await inOrganization(auth, tenantId, async (client, organizationId) => {
     await client.query(
       `UPDATE public.team_invitations SET status = CASE WHEN expires_at > $3 THEN 'revoked' ELSE 'expired' END
        WHERE organization_id = $1 AND lower(email) = $2 AND status = 'pending'`,
@@ -76,7 +70,7 @@ export async function listInvitations(auth: AuthDeps, tenantId: string): Promise
      JOIN public.organizations ON organizations.id = organization_id
      JOIN public.users ON users.id = invited_by
      WHERE slug = $1 ORDER BY team_invitations.created_at DESC`,
-    [tenantId, auth.now()],
+    [parseSlug(tenantId), auth.now()],
   )
   return rows
 }
@@ -87,7 +81,8 @@ export async function revokeInvitation(
   invitation: { id: string; tenantId: string },
   by: UserPrincipal,
 ): Promise<boolean> {
-  const { id, tenantId } = invitation
+  const { id } = invitation
+  const tenantId = parseSlug(invitation.tenantId)
   requirePermission(by, 'people:write', tenantId)
   if (!isId(id)) return false
   const { rowCount } = await auth.database.query(
@@ -116,7 +111,7 @@ export async function acceptInvitation(
   auth: AuthDeps,
   { token, user, account }: Acceptance,
 ): Promise<{ tenantId: string; userId: string }> {
-  if (!isToken(token)) throw new InvitationInvalidError()
+  if (!isToken(token) || !(await isPending(auth, token))) throw new InvitationInvalidError()
   const newcomer = user || !account ? null : await hashAccount(auth, account)
   return await platformTransaction(auth.database, async (client) => {
     const taken = await takeInvitation(client, token, auth.now())
@@ -126,6 +121,15 @@ export async function acceptInvitation(
     await insertMember(client, userId, { tenantId, role })
     return { tenantId, userId }
   })
+}
+
+/** Nobody makes us hash passwords with a token that was made up. */
+async function isPending(auth: AuthDeps, token: string): Promise<boolean> {
+  const { rowCount } = await auth.database.query(
+    `SELECT FROM public.team_invitations WHERE token_hash = $1 AND status = 'pending' AND expires_at > $2`,
+    [hashSecret(token), auth.now()],
+  )
+  return rowCount === 1
 }
 
 interface Taken {

@@ -1,6 +1,6 @@
 /**
- * Signing in and out. An address that nobody has, a password that is wrong and a user who is disabled take the same
- * steps, the same time and the same answer.
+ * Signing in and out. An address that nobody has and a password that is wrong take the same steps, the same time and
+ * the same answer.
  */
 import { LoginRefusedError } from '../errors.ts'
 import { normalizePassword, parseEmail } from './account-text.ts'
@@ -39,15 +39,15 @@ export async function login(auth: AuthDeps, request: LoginRequest): Promise<Logi
   if (email === null || password === null) throw new LoginRefusedError()
   const account = await readAccount(auth, email)
   const network = networkOf(request.address)
-  const isOwnNetwork = network !== null && account.addresses.some((one) => networkOf(one) === network)
+  const isOwnNetwork = network !== null && (account?.addresses.map(networkOf).includes(network) ?? false)
   const attempt = { email, network, isOwnNetwork }
   await spendLoginTry(auth, attempt)
-  const isRight = await auth.passwords.verify(account.passwordHash, password)
-  if (!isRight || account.passwordHash === null || account.id === null) throw new LoginRefusedError()
-  const outdated = await auth.passwords.isOutdated(account.passwordHash)
-  const newHash = outdated ? await auth.passwords.hash(password) : account.passwordHash
+  const compared = account?.passwordHash ?? null
+  const isRight = await auth.passwords.verify(compared, password)
+  if (!isRight || !account || compared === null) throw new LoginRefusedError()
   const token = newToken()
-  const sessionId = await openSession(auth, { ...account, newHash, token, request })
+  const kept = await currentHash(auth, compared, password)
+  const sessionId = await openSession(auth, { userId: account.id, compared, kept, token, request })
   if (sessionId === null) throw new LoginRefusedError()
   await forgiveLoginTries(auth, attempt)
   await sweepSessions(auth)
@@ -73,22 +73,27 @@ function readEmail(value: unknown): string | null {
   }
 }
 
+/** With the parameters of today; only at a login is the password there to be hashed anew. */
+async function currentHash({ passwords }: AuthDeps, stored: string, password: string): Promise<string> {
+  return (await passwords.isOutdated(stored)) ? await passwords.hash(password) : stored
+}
+
 interface Account {
-  id: string | null
+  id: string
   passwordHash: string | null
   /** Where its user has signed in from. */
   addresses: string[]
 }
 
 /** Indexes: users_email_key, sessions_user_id_idx. */
-async function readAccount(auth: AuthDeps, email: string): Promise<Account> {
+async function readAccount(auth: AuthDeps, email: string): Promise<Account | null> {
   const { rows } = await auth.database.query<Account>(
     `SELECT id, password_hash AS "passwordHash",
        ARRAY(SELECT DISTINCT ip_address FROM public.sessions WHERE user_id = users.id AND ip_address IS NOT NULL) AS addresses
      FROM public.users WHERE lower(email) = $1`,
     [email],
   )
-  return rows[0] ?? { id: null, passwordHash: null, addresses: [] }
+  return rows[0] ?? null
 }
 
 /**
@@ -106,18 +111,22 @@ const openSessionSql = `
     WHERE user_id = account.id HAVING count(*) = 1
   ), $3, $6, $7, $8 FROM account RETURNING id`
 
-interface Opening extends Account {
-  newHash: string
+interface Opening {
+  userId: string
+  /** The hash that the password was compared with, */
+  compared: string
+  /** and the one to keep. */
+  kept: string
   token: string
   request: LoginRequest
 }
 
-/** Who belongs to one tenant has chosen it. Null: the account has changed meanwhile. */
+/** Who belongs to one tenant has chosen it. Null: the account has changed meanwhile, or is disabled. */
 async function openSession(auth: AuthDeps, opening: Opening): Promise<string | null> {
-  const { id, passwordHash, newHash, token, request } = opening
+  const { userId, compared, kept, token, request } = opening
   const now = auth.now()
   const { rows } = await auth.database.query<{ id: string }>(openSessionSql, [
-    ...[id, passwordHash, now, newHash, hashSecret(token), new Date(now.getTime() + idleMs)],
+    ...[userId, compared, now, kept, hashSecret(token), new Date(now.getTime() + idleMs)],
     ...[networkOf(request.address) === null ? null : request.address, shown(request.userAgent)],
   ])
   return rows[0]?.id ?? null

@@ -108,17 +108,12 @@ export async function changeMember(
   by: Actor,
 ): Promise<void> {
   const { tenantId, role, permissions } = parseGrant(membership)
+  if (by) requireGrant(by, { role }, tenantId)
   await inOrganization(auth, tenantId, async (client, organizationId) => {
     const member = await readMember(client, organizationId, userId)
-    if (by) {
-      requireGrant(
-        by,
-        { role, permissions: permissions.filter((one) => !member?.permissions.includes(one)) },
-        tenantId,
-      )
-      if (member) requireGrant(by, { role: member.role }, tenantId)
-    }
     if (!member) throw new UnknownUserError()
+    const added = permissions.filter((one) => !member.permissions.includes(one))
+    if (by) requireGrant(by, { role: member.role, permissions: added }, tenantId)
     if (role !== 'owner') await refuseLastOwner(client, organizationId, userId, tenantId)
     await client.query(
       'UPDATE public.user_organizations SET role = $3, permissions = $4 WHERE organization_id = $1 AND user_id = $2',
@@ -134,10 +129,12 @@ export async function removeMember(
   tenantId: string,
   by: Actor,
 ): Promise<void> {
+  const leaves = by?.id === userId && by.memberships.has(tenantId)
+  if (by && !leaves) requirePermission(by, 'people:write', tenantId)
   await inOrganization(auth, parseSlug(tenantId), async (client, organizationId) => {
     const member = await readMember(client, organizationId, userId)
-    if (by && by.id !== userId) requireGrant(by, member ? { role: member.role } : {}, tenantId)
     if (!member) throw new UnknownUserError()
+    if (by && !leaves) requireGrant(by, { role: member.role }, tenantId)
     await refuseLastOwner(client, organizationId, userId, tenantId)
     await client.query('DELETE FROM public.user_organizations WHERE organization_id = $1 AND user_id = $2', [
       organizationId,
@@ -172,20 +169,23 @@ export async function insertMember(
   return rowCount === 1
 }
 
-/** The row of the organization first: of two owners who leave at once, the second finds that there is no other. */
-async function inOrganization(
+/**
+ * The row of the organization first, so changes of its people come one after the other: of two owners who leave at
+ * once, the second finds that there is no other.
+ */
+export async function inOrganization<T>(
   auth: AuthDeps,
   tenantId: string,
-  change: (client: pg.PoolClient, organizationId: string) => Promise<void>,
-): Promise<void> {
-  await platformTransaction(auth.database, async (client) => {
+  change: (client: pg.PoolClient, organizationId: string) => Promise<T>,
+): Promise<T> {
+  return await platformTransaction(auth.database, async (client) => {
     const { rows } = await client.query<{ id: string }>(
       'SELECT id FROM public.organizations WHERE slug = $1 FOR NO KEY UPDATE',
       [tenantId],
     )
     const [organization] = rows
     if (!organization) throw new UnknownTenantError(tenantId)
-    await change(client, organization.id)
+    return await change(client, organization.id)
   })
 }
 

@@ -79,8 +79,12 @@ export function requirePermission(
 /** Where the principal can, for lists: every tenant, or these. */
 export function tenantsWhere(principal: Principal, permission: Permission): 'all' | string[] {
   if (can(principal, permission, null)) return 'all'
-  const own = principal.kind === 'key' ? [principal.tenantId!] : [...principal.memberships.keys()]
-  return own.filter((tenantId) => can(principal, permission, tenantId))
+  return ownTenants(principal).filter((tenantId) => can(principal, permission, tenantId))
+}
+
+function ownTenants(principal: Principal): string[] {
+  if (principal.kind === 'user') return [...principal.memberships.keys()]
+  return principal.tenantId === null ? [] : [principal.tenantId]
 }
 
 export interface Grant {

@@ -1,5 +1,5 @@
 /** Invitations: for one address, once, for a week, and never worth more than the word of their sender. */
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { newToken } from '../../src/auth/bearer-secret.ts'
 import {
   acceptInvitation,
@@ -138,9 +138,12 @@ describe('it is accepted', () => {
     expect(await revokeInvitation(auth, { id: revoked.id, tenantId }, owner)).toBe(false)
     expect(await revokeInvitation(auth, { id: 'nonsense', tenantId }, owner)).toBe(false)
     expect(await statuses()).toEqual(['revoked', 'expired'])
+    const hash = vi.spyOn(auth.passwords, 'hash')
     for (const token of [old.token, revoked.token, newToken(), '', "' OR true"]) {
       await expect(acceptInvitation(auth, { token, account })).rejects.toThrow(InvitationInvalidError)
     }
+    expect(hash).not.toHaveBeenCalled()
+    hash.mockRestore()
   })
 
   test('not after another one was sent to the same address', async () => {

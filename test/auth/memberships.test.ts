@@ -213,6 +213,16 @@ describe('the people of a tenant', () => {
         ForbiddenError,
       )
     }
+    // Nor do they learn which tenants and users there are.
+    await allRefused(
+      [
+        changeMember(auth, member.id, { tenantId: 'no_such_tenant', role: 'member' }, member),
+        removeMember(auth, member.id, 'no_such_tenant', member),
+        removeMember(auth, stranger.id, tenantId, stranger),
+        removeMember(auth, 'nonsense', tenantId, member),
+      ],
+      ForbiddenError,
+    )
     await removeMember(auth, member.id, tenantId, member)
     expect(await roleOf(member as unknown as Person)).toBeUndefined()
   })

@@ -22,16 +22,17 @@ afterAll(() => platform.close())
 
 /** As whoever replays asks for it. */
 function replayOf(traceparent: string | null): RunRequest {
-  const settings = readTriggerOptions({}, { maxAttempts: 1 })
-  const about = {
+  return {
     id: randomUUID(),
     taskId: note.id,
     tenantId,
     input: { tenantId },
     parentRunId: null,
+    triggeredBy: { kind: 'app', ref: null },
     replayOf: null,
+    ...readTriggerOptions({}, { maxAttempts: 1 }),
+    ...(traceparent && { trace: { follows: traceparent } }),
   }
-  return { ...about, ...settings, ...(traceparent && { trace: { follows: traceparent } }) }
 }
 
 test('the new run and its attempts are linked to the old trace', async () => {
