@@ -1,7 +1,7 @@
 /** Postgres itself goes away under load and comes back: what was acknowledged is done, and everybody recovers alone. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, type TestContext, test } from 'vitest'
-import { credentialChannel } from '../../src/credentials/store.ts'
+import { linesChannel } from '../../src/runs/journal/store-lines.ts'
 import { work } from '../fixtures/chaos/tasks.ts'
 import { Cluster } from './cluster.ts'
 import { countByRun, type Stage, setStage } from './stage.ts'
@@ -41,7 +41,7 @@ async function playOutage(
     const listening = await stage.query(
       "SELECT FROM pg_stat_activity WHERE application_name = 'cgk listen' AND query = $1",
       // The last that a listener says: it hears all its channels.
-      [`LISTEN "${credentialChannel}"`],
+      [`LISTEN "${linesChannel}"`],
     )
     return listening.length === workers.length
   })
