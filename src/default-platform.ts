@@ -29,6 +29,7 @@ import type { Worker } from './engines/engine.ts'
 import type { WorkerOptions } from './engines/worker-options.ts'
 import { ServiceNotConfiguredError } from './errors.ts'
 import { Platform, type PlatformOptions } from './platform.ts'
+import type { BulkActions } from './runs/bulk/bulk.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import type { Schedules } from './schedules/schedules.ts'
 import type { Lookup } from './services/clients.ts'
@@ -311,6 +312,18 @@ export const runs: Runs = createRuns(
   () => defaultPlatform().ready(),
   () => defaultPlatform().dispatcher,
 )
+
+/** Replaying and cancelling many runs: preview, confirm, watch, stop. */
+export const bulkActions: BulkActions = {
+  previewReplay: (...args) => defaultPlatform().bulk.previewReplay(...args),
+  previewCancel: (...args) => defaultPlatform().bulk.previewCancel(...args),
+  confirm: (...args) => defaultPlatform().bulk.confirm(...args),
+  stop: (...args) => defaultPlatform().bulk.stop(...args),
+  get: (...args) => defaultPlatform().bulk.get(...args),
+  list: (...args) => defaultPlatform().bulk.list(...args),
+  runs: (...args) => defaultPlatform().bulk.runs(...args),
+  results: (...args) => defaultPlatform().bulk.results(...args),
+}
 
 /** What runs tasks by itself, for all tenants and for each. */
 export const schedules: Schedules = {

@@ -11,8 +11,12 @@ export { snooze } from './task/snooze.ts'
 export type { BatchItem, WaitOptions } from './task/trigger.ts'
 
 // ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────
-export { runs } from './default-platform.ts'
+export { bulkActions, runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
+export type { Actor } from './audit/audit.ts'
+export type { ActionRun, BulkAction, Edit, Selection } from './runs/bulk/action.ts'
+export type { BulkActions } from './runs/bulk/bulk.ts'
+export type { Preview } from './runs/bulk/preview.ts'
 export type { ReplayOptions } from './runs/replay.ts'
 export type { RunError } from './task/json.ts'
 export type { FollowLogsOptions, ReadLogsOptions } from './runs/journal/logs.ts'

@@ -21,14 +21,18 @@ import { Listener } from './db/listener.ts'
 import { migratePublic } from './db/migrations/public.ts'
 import { migrateTenants } from './db/migrations/tenants.ts'
 import { currentScope } from './db/scope.ts'
+import { type Clock, systemClock } from './engines/clock.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
-import { type Clock, systemClock } from './engines/inline/clock.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
 import { ConfigError, DatabaseSetupError, UnknownTenantError, WorkerStoppingError } from './errors.ts'
 import { countHolds } from './holds/count.ts'
 import { holdChannel, parseAnnouncement } from './holds/hold.ts'
 import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
+import { type BulkActions, createBulkActions } from './runs/bulk/bulk.ts'
+import { bulkChannel } from './runs/bulk/confirm.ts'
+import type { BulkDependencies } from './runs/bulk/deps.ts'
+import { BulkDriver } from './runs/bulk/driver.ts'
 import { Journal } from './runs/journal/journal.ts'
 import { RunLogs } from './runs/journal/logs.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
@@ -83,6 +87,8 @@ export class Platform {
   readonly logger: Logger
   readonly runs: Runs
   readonly schedules: Schedules
+  /** Replays and cancels of many runs. */
+  readonly bulk: BulkActions
   /** What encrypts credentials; needs no database. */
   readonly keys: KeyRings
   readonly #givenTasks: readonly AnyTask[] | undefined
@@ -94,6 +100,7 @@ export class Platform {
   #endFigures: (() => void) | null = null
   #closed = false
   readonly #loops = new Set<ScheduleLoop>()
+  readonly #drivers = new Set<BulkDriver>()
 
   /** @throws ConfigError when an option or a variable of the environment cannot be used. */
   constructor(options: PlatformOptions = {}) {
@@ -116,6 +123,7 @@ export class Platform {
       ])
       return { database, directory, engine, registry, ticker, maxPayloadBytes: this.config.maxPayloadBytes }
     })
+    this.bulk = createBulkActions(() => this.#bulkDependencies())
     this.#givenTasks = tasks
     this.#clock = clock
   }
@@ -174,12 +182,30 @@ export class Platform {
       await loop.stop()
       this.#loops.delete(loop)
     }
+    const driver = await this.driveBulkActions()
     return {
       name: worker.name,
       stop: async (options) => {
-        await Promise.all([stopLoop(), worker.stop(options)])
+        await Promise.all([stopLoop(), driver.stop(), worker.stop(options)])
       },
     }
+  }
+
+  /** Does the steps of bulk actions in this process until it is stopped. Every worker does. */
+  async driveBulkActions(): Promise<{ stop(): Promise<void> }> {
+    const driver = new BulkDriver(await this.#bulkDependencies(), this.logger)
+    this.#drivers.add(driver)
+    return {
+      stop: async () => {
+        await driver.stop()
+        this.#drivers.delete(driver)
+      },
+    }
+  }
+
+  async #bulkDependencies(): Promise<BulkDependencies> {
+    const { database, engine } = await this.ready()
+    return { database, engine, dispatcher: this.dispatcher }
   }
 
   /** The clock of the inline engine is the inline engine's. */
@@ -208,7 +234,7 @@ export class Platform {
     this.#closed = true
     const started = await this.#started?.catch(() => null)
     if (!started) return
-    await Promise.all([...this.#loops].map((loop) => loop.stop()))
+    await Promise.all([...this.#loops, ...this.#drivers].map((each) => each.stop()))
     this.#endFigures?.()
     await started.engine.close()
     started.waiter.close(new WorkerStoppingError())
@@ -369,6 +395,9 @@ export class Platform {
       .on(credentialChannel, (announcement) => {
         const about = parseAnnouncement(announcement)
         if (about) void clients.changed(about.tenantId, about.service)
+      })
+      .on(bulkChannel, () => {
+        for (const driver of this.#drivers) driver.wake()
       })
       .onConnect(() => clients.invalidateAll())
     return { clients, holds }

@@ -10,7 +10,7 @@ const layers = [
   ['errors', 'config', 'log', 'secret', 'redact', 'clean-text', 'telemetry'],
   ['db'],
   ['tenants'],
-  ['credentials', 'holds', 'cache'],
+  ['credentials', 'holds', 'cache', 'audit'],
   ['services'],
   ['task'],
   ['engines', 'schedules', 'runs'],

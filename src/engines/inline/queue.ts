@@ -9,8 +9,8 @@ import type { Outcome } from '../../task/outcome.ts'
 import { isFinal, type RunRequest, type RunState } from '../../task/run.ts'
 import type { CredentialVersions } from '../../task/services.ts'
 import type { Backlog } from '../../telemetry/queue-gauges.ts'
+import type { Clock } from '../clock.ts'
 import type { SettledEvent, Start } from '../engine.ts'
-import type { Clock } from './clock.ts'
 import { createRun, hasLapsed, heldUntil, type InlineRun, startOf, stateOf } from './run.ts'
 
 export class RunQueue {

@@ -26,22 +26,38 @@ const cancelledAtOnce = 10
 /** False: no action is due, or others do it. */
 export async function takeStep(dependencies: BulkDependencies): Promise<boolean> {
   const { database } = dependencies
-  return await leaveScopes(() =>
-    database.transaction(async () => {
-      // A process that is frozen in the middle must not keep the others waiting.
-      await database.sql`SET LOCAL idle_in_transaction_session_timeout = '60s'`
-      const action = await takeAction(dependencies)
-      if (!action) return false
-      const waiting = await takeWaiting(action, dependencies)
-      const done =
-        action.kind === 'replay'
-          ? await replay(action, waiting, dependencies)
-          : await cancel(waiting, dependencies)
-      await note(action, done, dependencies)
-      if (waiting.length < action.perSecond) await finish(action, dependencies)
-      return true
-    }),
-  )
+  let taken: Taken | undefined
+  try {
+    return await leaveScopes(() =>
+      database.transaction(async () => {
+        // A process that is frozen in the middle must not keep the others waiting.
+        await database.sql`SET LOCAL idle_in_transaction_session_timeout = '60s'`
+        taken = await takeAction(dependencies)
+        if (taken) await doStep(taken, dependencies)
+        return taken !== undefined
+      }),
+    )
+  } catch (error) {
+    if (taken) await putOff(taken, dependencies)
+    throw error
+  }
+}
+
+async function doStep(action: Taken, dependencies: BulkDependencies): Promise<void> {
+  const waiting = await takeWaiting(action, dependencies)
+  const done =
+    action.kind === 'replay'
+      ? await replay(action, waiting, dependencies)
+      : await cancel(waiting, dependencies)
+  await note(action, done, dependencies)
+  if (waiting.length < action.perSecond) await finish(action, dependencies)
+}
+
+/** The others are not to wait for it. */
+async function putOff(action: Taken, { database: { sql } }: BulkDependencies): Promise<void> {
+  await sql`
+    UPDATE public.platform_bulk_actions SET next_step_at = now() + interval '30 seconds'
+    WHERE id = ${action.id} AND state = 'running'`
 }
 
 /** Index: platform_bulk_actions_running. */
