@@ -88,11 +88,11 @@ async function describe(
   const there = new Map(
     (await readObjects(database, schema)).map(({ object, definition }) => [object, definition]),
   )
-  const missing = [...wanted.keys()].filter((object) => !there.has(object))
+  const missing = wholeTables([...wanted.keys()].filter((object) => !there.has(object)))
   const changed = [...wanted].flatMap(([object, definition]) =>
     there.has(object) && there.get(object) !== definition ? [object] : [],
   )
-  const surplus = [...there.keys()].filter((object) => !wanted.has(object))
+  const surplus = wholeTables([...there.keys()].filter((object) => !wanted.has(object)))
   return [
     missing.length + changed.length > 0 &&
       problem(
@@ -105,6 +105,16 @@ async function describe(
         'Make it in a migration, so that every tenant has it, or take it away.',
       ),
   ].filter((one) => one !== false)
+}
+
+/** Tables come first, and with them goes what is theirs: `column orders.status` is no news beside `table orders`. */
+function wholeTables(objects: readonly string[]): string[] {
+  const tables = objects.filter((object) => object.startsWith('table '))
+  const parts = tables.map((table) => `${table.slice('table '.length)}.`)
+  const rest = objects.filter(
+    (object) => !tables.includes(object) && !parts.some((part) => object.split(' ')[1]!.startsWith(part)),
+  )
+  return [...tables, ...rest]
 }
 
 function others(schemas: readonly string[]): Said {

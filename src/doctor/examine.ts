@@ -27,13 +27,21 @@ const ofTables: Check[] = [tenantRoles, drift, engine, credentials, holds, runs]
 export async function examine(subject: Subject): Promise<Finding[]> {
   const findings = [...(await look(configuration, subject)), ...(await look(reachable, subject))]
   if (findings.some(({ check, state }) => check === reachable.name && state === 'problem')) return findings
-  const migrated = (await readPublicLedger(subject.database)).length > 0
-  const checks = migrated ? [...ofServer, ...ofTables] : ofServer
+  const checks = (await hasTables(subject)) ? [...ofServer, ...ofTables] : ofServer
   return [...findings, ...(await Promise.all(checks.map((check) => look(check, subject)))).flat()]
+}
+
+/** Where that cannot be read, every check says so for itself. */
+async function hasTables({ database }: Subject): Promise<boolean> {
+  return await readPublicLedger(database).then(
+    (applied) => applied.length > 0,
+    () => true,
+  )
 }
 
 const longestMessage = 300
 
+/** One check alone. */
 export async function look(check: Check, subject: Subject): Promise<Finding[]> {
   try {
     return (await check.look(subject)).map((said) => ({ check: check.name, ...said }))

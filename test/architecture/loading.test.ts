@@ -16,6 +16,11 @@ const app = resolve(root, 'test/fixtures/loading/app.ts')
 
 const pgBoss = ['node_modules/pg-boss', 'src/engines/pg-boss']
 const redis = ['node_modules/@redis']
+/** The app brings one, or whoever serves figures to Prometheus asks for it. */
+const metricsSdk = [
+  'node_modules/@opentelemetry/sdk-metrics',
+  'node_modules/@opentelemetry/exporter-prometheus',
+]
 const triggerDev = ['node_modules/@trigger.dev', 'src/engines/trigger']
 
 interface Report {
@@ -36,6 +41,7 @@ test('importing the package opens no socket, starts no timer and needs no enviro
   expect(below(loaded, 'node_modules/vitest', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
   expect(below(loaded, ...triggerDev)).toEqual([])
   expect(below(loaded, ...redis)).toEqual([])
+  expect(below(loaded, ...metricsSdk)).toEqual([])
 })
 
 test('importing the client loads no task and no engine', () => {

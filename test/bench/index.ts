@@ -13,10 +13,20 @@ import { drain } from './drain.ts'
 import { latency } from './latency.ts'
 import { type Benchmark, type BenchmarkServer, measure, report } from './measure.ts'
 import { statement } from './statement.ts'
+import { telemetry } from './telemetry.ts'
 import { tenantUpdates } from './tenant-updates.ts'
 import { trigger } from './trigger.ts'
 
-const benchmarks: Benchmark[] = [statement, trigger, drain, tenantUpdates, latency, encryption, clientLookup]
+const benchmarks: Benchmark[] = [
+  statement,
+  trigger,
+  drain,
+  tenantUpdates,
+  latency,
+  encryption,
+  clientLookup,
+  telemetry,
+]
 
 const { positionals } = parseArgs({ allowPositionals: true })
 const unknown = positionals.find((name) => !benchmarks.some((benchmark) => benchmark.name === name))

@@ -173,6 +173,26 @@ test('runs are settled in batches', async () => {
 })
 const batched = defineTask({ id: 'metrics/batched', payload: tenantPayload({}), run: () => null })
 
+test('a run that its worker has left has failed, if it had no attempt left', async () => {
+  const platform = await createTestPlatform({ engine: 'pg-boss', tasks: [left] })
+  const tenantId = await platform.tenant()
+  const { database } = await platform.platform.ready()
+  await left.trigger({ tenantId }, { maxAttempts: 1 })
+  await left.trigger({ tenantId })
+  await database.query(
+    `UPDATE pgboss.job SET state = 'active', started_on = now(), heartbeat_on = now() - interval '1 minute'`,
+  )
+  const worker = await platform.platform.startWorker()
+  // Nothing counts as left in the first ten seconds of a Postgres.
+  await expect
+    .poll(async () => (await readFigures('cgk.runs.lost'))[left.id], { timeout: 25_000, interval: 200 })
+    .toBe(2)
+  expect(await readFigures('cgk.runs.ended')).toMatchObject({ [`${left.id} failed`]: 1 })
+  await worker.stop()
+  await platform.close()
+})
+const left = defineTask({ id: 'metrics/left', payload: tenantPayload({}), run: () => null })
+
 test('of 10,000 tenants the first hundred have figures of their own, and the others one together', async () => {
   const { recordSettled } = await import('../../src/telemetry/settled.ts')
   limitTenantLabels(100)
