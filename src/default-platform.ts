@@ -3,6 +3,7 @@
  * `configure`, ended by `close`. Inside a `withTenant` or a run of another platform they stay with that one.
  */
 
+import type { AuditLog } from './audit/audit.ts'
 import {
   requireAuth as authenticate,
   type TenantContext,
@@ -323,6 +324,12 @@ export const bulkActions: BulkActions = {
   list: (...args) => defaultPlatform().bulk.list(...args),
   runs: (...args) => defaultPlatform().bulk.runs(...args),
   results: (...args) => defaultPlatform().bulk.results(...args),
+}
+
+/** Who did what, and why. */
+export const audit: AuditLog = {
+  list: (...args) => defaultPlatform().audit.list(...args),
+  record: (...args) => defaultPlatform().audit.record(...args),
 }
 
 /** What runs tasks by itself, for all tenants and for each. */

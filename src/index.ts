@@ -11,9 +11,9 @@ export { snooze } from './task/snooze.ts'
 export type { BatchItem, WaitOptions } from './task/trigger.ts'
 
 // ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────
-export { bulkActions, runs } from './default-platform.ts'
+export { audit, bulkActions, runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
-export type { Actor } from './audit/audit.ts'
+export type { Actor, AuditEntry, AuditFilter, AuditLog, AuditRecord } from './audit/audit.ts'
 export type { ActionRun, BulkAction, Edit, Selection } from './runs/bulk/action.ts'
 export type { BulkActions } from './runs/bulk/bulk.ts'
 export type { Preview } from './runs/bulk/preview.ts'

@@ -8,6 +8,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { type AuditLog, createAuditLog } from './audit/audit.ts'
 import type { AuthDeps } from './auth/deps.ts'
 import { Passwords } from './auth/passwords.ts'
 import { openCacheStore } from './cache/open-store.ts'
@@ -87,6 +88,7 @@ export class Platform {
   readonly logger: Logger
   readonly runs: Runs
   readonly schedules: Schedules
+  readonly audit: AuditLog
   /** Replays and cancels of many runs. */
   readonly bulk: BulkActions
   /** What encrypts credentials; needs no database. */
@@ -123,6 +125,7 @@ export class Platform {
       ])
       return { database, directory, engine, registry, ticker, maxPayloadBytes: this.config.maxPayloadBytes }
     })
+    this.audit = createAuditLog(async () => (await this.ready()).database)
     this.bulk = createBulkActions(() => this.#bulkDependencies())
     this.#givenTasks = tasks
     this.#clock = clock

@@ -35,6 +35,27 @@ export interface AuditFilter {
   after?: string
 }
 
+export interface AuditLog {
+  /** Newest first; 50 by default. */
+  list(filter?: Partial<AuditFilter>): Promise<AuditPage>
+  record(record: AuditRecord): Promise<void>
+}
+
+export interface AuditPage {
+  entries: AuditEntry[]
+  /** Give it as `after` to get the next page; null on the last one. */
+  next: string | null
+}
+
+const usualPage = 50
+
+export function createAuditLog(database: () => Promise<Database>): AuditLog {
+  return {
+    list: async (filter = {}) => await listAudit(await database(), { limit: usualPage, ...filter }),
+    record: async (record) => await recordAudit(await database(), record),
+  }
+}
+
 /** Inside `database.transaction` it commits with it. */
 export async function recordAudit(
   { sql }: Database,
@@ -49,7 +70,10 @@ export async function recordAudit(
 export async function listAudit(
   { sql }: Database,
   { tenantIds, action, limit, after }: AuditFilter,
-): Promise<{ entries: AuditEntry[]; next: string | null }> {
+): Promise<AuditPage> {
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) {
+    throw new InvalidRunFilterError('limit must be a whole number from 1 to 1000.')
+  }
   if (after !== undefined && !/^\d{1,18}$/.test(after)) {
     throw new InvalidRunFilterError('`after` is not the `next` of a page of the audit log.')
   }

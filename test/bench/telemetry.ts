@@ -25,7 +25,7 @@ export const telemetry: Benchmark = {
 }
 
 const enqueue = async () => [{ id: 'run' }]
-const attempt = async () => outcome
+const attempt = async () => ({ outcome })
 
 async function observed(): Promise<void> {
   await traceEnqueue([about], enqueue)

@@ -17,7 +17,7 @@ export async function countCompletedLater(
       ${runs.map(({ payload }) => JSON.stringify(payload))}::jsonb[]
     ) AS old (id, task_id, tenant_id, created_at, payload)
     WHERE EXISTS (
-      SELECT FROM public.platform_runs AS replay WHERE replay.replay_of = old.id AND replay.state = 'completed'
+      SELECT FROM public.platform_runs AS replay WHERE replay.replay_of = old.id::text AND replay.state = 'completed'
     ) OR EXISTS (
       SELECT FROM (
         SELECT payload FROM public.platform_runs AS later
