@@ -1,6 +1,6 @@
 /** Ticks for as long as a worker works: at the start of every minute, and now and then for what others left open. */
 import type { Logger } from 'pino'
-import type { Clock } from '../engines/inline/clock.ts'
+import type { Clock } from '../engines/clock.ts'
 import type { Ticker } from './ticker.ts'
 
 export interface LoopOptions {

@@ -6,8 +6,8 @@ import { RunCancelledError, RunLostError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Outcome } from '../../task/outcome.ts'
 import type { RunRequest } from '../../task/run.ts'
+import type { Clock } from '../clock.ts'
 import type { SettledEvent } from '../engine.ts'
-import type { Clock } from './clock.ts'
 import { createRun, hasLapsed, heldUntil, type InlineRun, stateOf } from './run.ts'
 
 export class RunQueue {

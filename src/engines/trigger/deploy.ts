@@ -12,6 +12,7 @@ import { TaskRegistry } from '../../task/registry.ts'
 import { type RunHost, runOnTrigger } from './run.ts'
 import { retryOf } from './run-error.ts'
 import { runIdOf } from './run-id.ts'
+import { defineTickTask } from './tick.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
 export interface Deployed {
@@ -63,6 +64,7 @@ export function defineTriggerTasks(
   tasks: readonly AnyTask[],
   host: RunHost,
 ): TriggerTask<string, unknown, unknown>[] {
+  defineTickTask(host)
   return new TaskRegistry(tasks).list().map((task) => toTriggerTask(task, host))
 }
 
