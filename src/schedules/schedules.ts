@@ -49,20 +49,19 @@ export interface SchedulesDependencies {
 }
 
 export function createSchedules(ready: () => Promise<SchedulesDependencies>): Schedules {
+  const list: Schedules['list'] = async ({ tenantId, count = 5 } = {}) => {
+    if (!Number.isInteger(count) || count < 0 || count > 100) {
+      throw new InvalidScheduleError('count must be a whole number from 0 to 100.')
+    }
+    const dependencies = await ready()
+    if (tenantId !== undefined) await requireTenant(dependencies, tenantId)
+    const { database, registry, ticker } = dependencies
+    const now = await ticker.now()
+    return await listSchedules(database, registry, { tenantId: tenantId ?? null, count, now })
+  }
+
   return {
-    async list({ tenantId, count = 5 } = {}) {
-      if (!Number.isInteger(count) || count < 0 || count > 100) {
-        throw new InvalidScheduleError('count must be a whole number from 0 to 100.')
-      }
-      const dependencies = await ready()
-      if (tenantId !== undefined) await requireTenant(dependencies, tenantId)
-      const { database, registry, ticker } = dependencies
-      return await listSchedules(database, registry, {
-        tenantId: tenantId ?? null,
-        count,
-        now: await ticker.now(),
-      })
-    },
+    list,
 
     async set(tenantId, name, { extra = false, ...given }) {
       const dependencies = await ready()
@@ -79,7 +78,7 @@ export function createSchedules(ready: () => Promise<SchedulesDependencies>): Sc
       const isExtra = findDeclared(task, key) === null
       if (isExtra && settings.cron === null) throw new InvalidScheduleError('An extra schedule needs a cron.')
       await writeSettings(database, tenantId, schedule, settings, { extra: isExtra, changedAt })
-      const listed = await this.list({ tenantId })
+      const listed = await list({ tenantId })
       return listed.find(({ id }) => id === scheduleId(schedule))!
     },
 

@@ -125,6 +125,43 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
       expect(await countRuns(tenantId)).toBe(1)
     })
 
+    test('a tenant that is deleted takes what it had along', async () => {
+      const tenantId = await addTenant()
+      now('2027-03-01T00:00')
+      await schedules.set(tenantId, 'set/nightly', { cron: '0 4 * * *' })
+      await database.query('DELETE FROM public.organizations WHERE slug = $1', [tenantId])
+      const { rows } = await database.query('SELECT FROM public.platform_schedules')
+      expect(rows).toEqual([])
+    })
+
+    test('waits for what others are handing out', async () => {
+      const [one, mine] = [await addTenant(), await addTenant()]
+      await tickAt('2027-03-01T02:59')
+      await tickAt('2027-03-01T03:00')
+      await database.query(
+        "UPDATE public.platform_schedule_ticks SET after_tenant = $1, finished_at = NULL, nominal_at = nominal_at + interval '1 day'",
+        [one],
+      )
+      now('2027-03-02T03:00')
+      const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+      const { promise: locked, resolve: onLocked } = Promise.withResolvers<void>()
+      const other = database.transaction(async () => {
+        await database.sql`SELECT FROM public.platform_schedule_ticks FOR UPDATE`
+        onLocked()
+        await held
+        await database.sql`UPDATE public.platform_schedule_ticks SET finished_at = now()`
+      })
+      await locked
+      let isSet = false
+      const setting = schedules.set(mine, 'set/nightly', { cron: '0 4 * * *' }).then(() => {
+        isSet = true
+      })
+      await untilWaiting()
+      expect(isSet).toBe(false)
+      letGo()
+      await Promise.all([other, setting])
+    })
+
     test('refuses what it cannot use, and changes nothing', async () => {
       const tenantId = await addTenant()
       now('2027-03-01T00:00')
@@ -303,3 +340,13 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
     })
   })
 })
+
+/** Answers when somebody in this database waits for a lock. */
+async function untilWaiting(): Promise<void> {
+  for (;;) {
+    const { rows } = await database.query(
+      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    if (rows.length > 0) return
+  }
+}

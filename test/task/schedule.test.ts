@@ -80,6 +80,11 @@ test.each<[schedule: unknown, message: RegExp]>([
   expect(() => define(schedule as never)).toThrow(message)
 })
 
+test('a payload that JSON cannot carry is refused', () => {
+  const schedule = { cron: '0 3 * * *', payload: { limit: 1n } }
+  expect(() => define(schedule as never)).toThrow(/payload must be an object that JSON can carry/)
+})
+
 test('two schedules of a task have two keys', () => {
   expect(() => define({ cron: '0 3 * * *' }, { cron: '0 4 * * *' })).toThrow(/the key "default"/)
 })
