@@ -33,8 +33,8 @@ export class Ticker {
   }
 
   /**
-   * Where nothing has come and nothing is open, this is two small statements. `signal` ends it between two batches. Answers when
-   * to tick again, in milliseconds.
+   * Where nothing has come and nothing is open, this is two small statements. `signal` ends it between two batches.
+   * Answers when to tick again, in milliseconds.
    */
   async tick(signal?: AbortSignal): Promise<number> {
     return await leaveScopes(async () => {

@@ -297,6 +297,8 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
         UnknownScheduleError,
       )
       await expect(schedules.run('set/nightly', { tenantId: 'nobody' })).rejects.toThrow(UnknownTenantError)
+      await changeTenant(other, 'status', 'onboarding')
+      await expect(schedules.run('set/nightly', { tenantId: other })).rejects.toThrow(/not active yet/)
       await changeTenant(other, 'status', 'suspended')
       await expect(schedules.run('set/nightly', { tenantId: other })).rejects.toThrow(TenantSuspendedError)
     })
@@ -332,6 +334,15 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
       for (const { next } of await schedules.list({ tenantId })) expect(next).toEqual([])
       const without = deploy([defineTask({ id: 'set/nightly', payload, run: () => null })])
       expect(await without.schedules.list({ tenantId })).toEqual([])
+    })
+
+    test('a tenant whose time zone is none has no times by it, and has the others', async () => {
+      const tenantId = await addTenant('Mars/Base')
+      const listed = await schedules.list({ tenantId, count: 1 })
+      expect(listed.map(({ id, next }) => [id, next.length])).toEqual([
+        ['set/local:morning', 0],
+        ['set/nightly:default', 1],
+      ])
     })
 
     test('refuses a tenant that is none, and a count that is none', async () => {
