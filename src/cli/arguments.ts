@@ -12,9 +12,9 @@ export function atLeastOne(text: string): number {
   return number
 }
 
-export function upToHundred(text: string): number {
+export function oneToHundred(text: string): number {
   const number = wholeNumber(text)
-  if (number < 0 || number > 100) throw new InvalidArgumentError('It must be from 0 to 100.')
+  if (number < 1 || number > 100) throw new InvalidArgumentError('It must be from 1 to 100.')
   return number
 }
 

@@ -40,15 +40,17 @@ async function registeredTasks(): Promise<AnyTask[]> {
 }
 
 async function check(target: BuildTarget, tasks: readonly AnyTask[]): Promise<Check> {
-  const [{ buildForTrigger, readBuildProblems }, { findDifferences }] = await Promise.all([
+  const [{ buildForTrigger, readBuildProblems }, { findDifferences }, { tickTaskId }] = await Promise.all([
     import('../engines/trigger/build.ts'),
     import('../engines/trigger/compare.ts'),
+    import('../engines/trigger/tick.ts'),
   ])
   try {
     const built = await quietly(() => buildForTrigger(process.cwd(), target))
     await built.remove()
     const differences = findDifferences(tasks, built.index)
-    return { target, tasks: built.index.tasks.length, problems: [], differences }
+    const found = built.index.tasks.filter(({ id }) => id !== tickTaskId)
+    return { target, tasks: found.length, problems: [], differences }
   } catch (error) {
     const problems = readBuildProblems(error)
     if (!problems) throw error

@@ -1,7 +1,7 @@
 /** `cgk schedule:list`: what runs by itself, and the next five times of each. */
 import { Command } from 'commander'
 import type { ListedSchedule } from '../schedules/list.ts'
-import { upToHundred } from './arguments.ts'
+import { oneToHundred } from './arguments.ts'
 import { printJson } from './print.ts'
 import { nextText, scheduleColumns } from './schedule-text.ts'
 import { withPlatform } from './session.ts'
@@ -16,7 +16,7 @@ interface Options {
 export const scheduleList = new Command('schedule:list')
   .description('schedules, whose they are, and when they come next')
   .option('--tenant <slug>', 'what holds for this tenant')
-  .option('--next <n>', 'next times of each, 0 to 100', upToHundred, 5)
+  .option('--next <n>', 'next times of each, 1 to 100', oneToHundred, 5)
   .option('--json', 'print JSON')
   .action(async ({ tenant, next: count, json }: Options) => {
     await withPlatform(async ({ schedules }) => {

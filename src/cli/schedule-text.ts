@@ -22,7 +22,9 @@ export function shortId(id: string): string {
 /** A line for each of the next times, or one that says why there is none. */
 export function nextText({ isPaused, next }: ListedSchedule): string[] {
   if (isPaused) return ['paused']
-  return next.length > 0 ? next.map(timeText) : ['never: its tenant is not active']
+  return next.length > 0
+    ? next.map(timeText)
+    : ['never: its tenant is not active, or is in no known time zone']
 }
 
 /** `Mon 2027-03-29 02:30 +02:00` */

@@ -4,6 +4,7 @@ import { timesAfter } from '../task/cron.ts'
 import type { JsonValue } from '../task/json.ts'
 import type { TaskRegistry } from '../task/registry.ts'
 import type { ScheduleRule } from '../task/schedule.ts'
+import { isTimezone } from '../tenants/timezone.ts'
 import { localTime } from './local-time.ts'
 import { declaredSchedules, extraSchedule, type Schedule, scheduleId } from './schedule.ts'
 
@@ -20,7 +21,7 @@ export interface ListedSchedule extends Pick<ScheduleRule, 'key' | 'catchUp' | '
   payload: Record<string, JsonValue>
   /** For this tenant, or for all. */
   isPaused: boolean
-  /** The next times, unless it is paused or its tenant is not active. */
+  /** The next times, unless it is paused, or its tenant is not active or in no time zone that is known. */
   next: NextTime[]
 }
 
@@ -125,6 +126,7 @@ function describeSchedule(
 
 /** Without a zone, by the clock alone: as it would be shown where the clock is never put forward or back. */
 function nextTimes(cron: string, timezone: string | null, now: Date, count: number): NextTime[] {
+  if (timezone !== null && !isTimezone(timezone)) return []
   return timesAfter(cron, timezone ?? 'UTC', now, count).map((at) => {
     const { clock, offset } = localTime(at, timezone ?? 'UTC')
     return timezone === null ? { at: null, clock, offset: null } : { at, clock, offset }

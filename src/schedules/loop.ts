@@ -29,26 +29,29 @@ export class ScheduleLoop {
   }
 
   async #run(): Promise<void> {
-    const { ticker, logger } = this.#options
+    const { ticker, clock, logger } = this.#options
     while (!this.#stop.signal.aborted) {
+      const startedAt = clock.now().getTime()
       let pauseMs = afterFailureMs
       try {
         pauseMs = await ticker.tick(this.#stop.signal)
       } catch (error) {
         logger.warn({ err: error }, 'Ticking schedules failed; it is tried again')
       }
-      await this.#pause(pauseMs)
+      await this.#until(startedAt + pauseMs)
     }
   }
 
-  async #pause(ms: number): Promise<void> {
+  async #until(time: number): Promise<void> {
     const { clock } = this.#options
     const { signal } = this.#stop
-    if (signal.aborted) return
+    if (signal.aborted || clock.now().getTime() >= time) return
     const { promise, resolve } = Promise.withResolvers<void>()
-    const callOff = clock.alarm(clock.now().getTime() + ms, resolve)
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    const callOff = clock.alarm(time, resolve)
+    const onAbort = () => resolve()
+    signal.addEventListener('abort', onAbort)
     await promise
+    signal.removeEventListener('abort', onAbort)
     callOff()
   }
 }

@@ -2,6 +2,7 @@
 import type { Database } from '../db/database.ts'
 import { lockPlanning } from './plan.ts'
 import type { ScheduleKey } from './schedule.ts'
+import { briefTransaction } from './transaction.ts'
 
 /** Who is planning has planned before, or sees it. What is being handed out ends with its batch. */
 export async function pauseForAll(
@@ -10,7 +11,7 @@ export async function pauseForAll(
   now: Date,
 ): Promise<void> {
   const { sql } = database
-  await database.transaction(async () => {
+  await briefTransaction(database, async () => {
     await lockPlanning(database, { wait: true })
     await sql`
       INSERT INTO public.platform_schedule_progress AS known (task_id, key, planned_until, paused_at)
@@ -29,7 +30,7 @@ export async function resumeForAll(
   now: Date,
 ): Promise<void> {
   const { sql } = database
-  await database.transaction(async () => {
+  await briefTransaction(database, async () => {
     await lockPlanning(database, { wait: true })
     await sql`
       UPDATE public.platform_schedule_progress

@@ -12,6 +12,7 @@ import type { TaskRegistry } from '../task/registry.ts'
 import { isTimezone } from '../tenants/timezone.ts'
 import { dueTimes } from './due.ts'
 import { declaredSchedules, extraSchedule, type Schedule, scheduleId } from './schedule.ts'
+import { briefTransaction } from './transaction.ts'
 
 export interface PlanDependencies {
   database: Database
@@ -50,8 +51,7 @@ export async function plan(
   options: { wait: boolean },
 ): Promise<boolean> {
   const { database } = dependencies
-  return await database.transaction(async () => {
-    await endWhenFrozen(database)
+  return await briefTransaction(database, async () => {
     if (!(await lockPlanning(database, options))) return false
     const all = await findPlanned(dependencies)
     const behind = all.filter(({ until }) => until === null || until < now)
@@ -64,11 +64,6 @@ export async function plan(
     await forgetOldTicks(database, now)
     return true
   })
-}
-
-/** A process that is frozen in the middle must not keep all the others waiting. */
-export async function endWhenFrozen({ sql }: Database): Promise<void> {
-  await sql`SET LOCAL idle_in_transaction_session_timeout = '60s'`
 }
 
 export async function lockPlanning({ sql }: Database, { wait }: { wait: boolean }): Promise<boolean> {

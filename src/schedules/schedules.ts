@@ -49,37 +49,35 @@ export interface SchedulesDependencies {
 }
 
 export function createSchedules(ready: () => Promise<SchedulesDependencies>): Schedules {
+  const list: Schedules['list'] = async ({ tenantId, count = 5 } = {}) => {
+    if (!Number.isInteger(count) || count < 0 || count > 100) {
+      throw new InvalidScheduleError('count must be a whole number from 0 to 100.')
+    }
+    const dependencies = await ready()
+    if (tenantId !== undefined) await requireTenant(dependencies, tenantId)
+    const { database, registry, ticker } = dependencies
+    const now = await ticker.now()
+    return await listSchedules(database, registry, { tenantId: tenantId ?? null, count, now })
+  }
+
   return {
-    async list({ tenantId, count = 5 } = {}) {
-      if (!Number.isInteger(count) || count < 0 || count > 100) {
-        throw new InvalidScheduleError('count must be a whole number from 0 to 100.')
-      }
-      const dependencies = await ready()
-      if (tenantId !== undefined) await requireTenant(dependencies, tenantId)
-      const { database, registry, ticker } = dependencies
-      return await listSchedules(database, registry, {
-        tenantId: tenantId ?? null,
-        count,
-        now: await ticker.now(),
-      })
-    },
+    list,
 
     async set(tenantId, name, { extra = false, ...given }) {
       const dependencies = await ready()
       const { database, registry, ticker, maxPayloadBytes } = dependencies
       await requireTenant(dependencies, tenantId)
-      const { taskId, key } = parseScheduleId(name)
-      const task = registry.get(taskId)
+      const task = registry.get(parseScheduleId(name).taskId)
       const settings = await readSettings(task, tenantId, given, maxPayloadBytes)
       const schedule = extra
         ? await requireExtra(dependencies, tenantId, name, settings.cron)
         : await find(dependencies, name, tenantId)
       refuseOthers(schedule, tenantId)
+      const isExtra = schedule.rule.cron === null
+      if (isExtra && settings.cron === null) throw needsCron()
       const changedAt = await ticker.settle()
-      const isExtra = findDeclared(task, key) === null
-      if (isExtra && settings.cron === null) throw new InvalidScheduleError('An extra schedule needs a cron.')
       await writeSettings(database, tenantId, schedule, settings, { extra: isExtra, changedAt })
-      const listed = await this.list({ tenantId })
+      const listed = await list({ tenantId })
       return listed.find(({ id }) => id === scheduleId(schedule))!
     },
 
@@ -116,7 +114,9 @@ export function createSchedules(ready: () => Promise<SchedulesDependencies>): Sc
       if (tenantId !== undefined) await dependencies.directory.admit(tenantId)
       const schedule = await find(dependencies, name, tenantId ?? null)
       if (tenantId !== undefined) refuseOthers(schedule, tenantId)
-      return await runNow(dependencies, schedule, { tenantId: tenantId ?? null, invocation })
+      const runIds = await runNow(dependencies, schedule, { tenantId: tenantId ?? null, invocation })
+      if (tenantId === undefined || runIds.length > 0) return runIds
+      throw new InvalidScheduleError(`Tenant "${tenantId}" is not active yet, so its schedules do not run.`)
     },
   }
 }
@@ -155,9 +155,13 @@ async function requireExtra(
     )
   }
   if (cron == null && !(await hasExtra(database, tenantId, { taskId, key }))) {
-    throw new InvalidScheduleError('An extra schedule needs a cron.')
+    throw needsCron()
   }
   return extraSchedule(task, key)
+}
+
+function needsCron(): InvalidScheduleError {
+  return new InvalidScheduleError('An extra schedule needs a cron.')
 }
 
 function refuseOthers(schedule: Schedule, tenantId: string): void {

@@ -7,7 +7,7 @@ import type { Database } from '../db/database.ts'
 import { leaveScopes } from '../db/scope.ts'
 import type { Engine } from '../engines/engine.ts'
 import type { TaskRegistry } from '../task/registry.ts'
-import { handOutBatch } from './hand-out.ts'
+import { handOutBatch, isOpen } from './hand-out.ts'
 import { plan } from './plan.ts'
 import { declaredSchedules } from './schedule.ts'
 
@@ -33,8 +33,8 @@ export class Ticker {
   }
 
   /**
-   * Where nothing has come and nothing is open, this is one statement. `signal` ends it between two batches. Answers when
-   * to tick again, in milliseconds.
+   * Where nothing has come and nothing is open, this is two small statements. `signal` ends it between two batches.
+   * Answers when to tick again, in milliseconds.
    */
   async tick(signal?: AbortSignal): Promise<number> {
     return await leaveScopes(async () => {
@@ -53,13 +53,15 @@ export class Ticker {
     return await leaveScopes(async () => {
       const { now } = await this.#look()
       await plan(now, this.#dependencies, { wait: true })
-      await this.#handOutAll(now, { wait: true })
+      for (let look = await this.#look(); look.hasOpen; look = await this.#look()) {
+        await this.#handOutAll(look.now, { wait: true })
+      }
       return now
     })
   }
 
   async now(): Promise<Date> {
-    return this.#dependencies.now() ?? (await this.#look()).now
+    return this.#dependencies.now() ?? (await this.#askPostgres())
   }
 
   async #handOutAll(now: Date, options: { wait: boolean }, signal?: AbortSignal): Promise<void> {
@@ -68,25 +70,29 @@ export class Ticker {
 
   /** A time has whole minutes, so what is planned up to this minute is planned. */
   async #look(): Promise<{ now: Date; isBehind: boolean; hasOpen: boolean }> {
-    const { database, registry, now } = this.#dependencies
+    const { database, registry } = this.#dependencies
+    const now = await this.now()
     const declared = declaredSchedules(registry)
-    const taskIds = registry.list().map(({ id }) => id)
-    const { rows } = await database.sql<{ now: Date; isBehind: boolean; hasOpen: boolean }>`
-      SELECT now, EXISTS (
+    const { rows } = await database.sql<{ isBehind: boolean; hasOpen: boolean }>`
+      SELECT EXISTS (
         SELECT FROM (
           SELECT * FROM unnest(
             ${declared.map(({ taskId }) => taskId)}::text[], ${declared.map(({ key }) => key)}::text[]
           ) AS declared (task_id, key)
           UNION
-          SELECT task_id, key FROM public.platform_schedules WHERE extra AND task_id = ANY(${taskIds}::text[])
+          SELECT task_id, key FROM public.platform_schedules
+          WHERE extra AND task_id = ANY(${registry.list().map(({ id }) => id)}::text[])
         ) AS known
         LEFT JOIN public.platform_schedule_progress USING (task_id, key)
-        WHERE coalesce(planned_until < date_trunc('minute', now), true)
+        WHERE coalesce(planned_until < date_trunc('minute', ${now}::timestamptz), true)
       ) AS "isBehind", EXISTS (
-        SELECT FROM public.platform_schedule_ticks
-        WHERE finished_at IS NULL AND next_try_at <= now AND task_id = ANY(${taskIds}::text[])
-      ) AS "hasOpen"
-      FROM (SELECT date_trunc('milliseconds', coalesce(${now()}::timestamptz, clock_timestamp())) AS now) AS clock`
-    return rows[0]!
+        SELECT FROM public.platform_schedule_ticks WHERE ${isOpen(database.sql, registry, now)}
+      ) AS "hasOpen"`
+    return { now, ...rows[0]! }
+  }
+
+  async #askPostgres(): Promise<Date> {
+    const { rows } = await this.#dependencies.database.sql<{ now: Date }>`SELECT clock_timestamp() AS now`
+    return rows[0]!.now
   }
 }

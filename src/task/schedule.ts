@@ -96,7 +96,8 @@ function readSchedule(taskId: string, schema: PayloadSchema, schedule: TaskSched
   if (!['allow', 'skip'].includes(overlap)) refuse("overlap must be 'allow' or 'skip'")
   const windowMs =
     parseDuration(window, 0, longestWindowMs) ?? refuse("window must be a duration like '10m', at most '24h'")
-  const { tenantId, ...payload } = readPayload(schedule.payload) ?? refuse('payload must be an object')
+  const { tenantId, ...payload } =
+    readPayload(schedule.payload) ?? refuse('payload must be an object that JSON can carry')
   if (each === 'tenant' && tenantId !== undefined) {
     refuse("payload.tenantId is each tenant's own; to run for one tenant alone, say each: 'platform'")
   }
@@ -117,12 +118,14 @@ export function isScheduleKey(value: unknown): value is string {
   return typeof value === 'string' && value.length <= longestKey && keyPattern.test(value)
 }
 
-/** As it arrives: through JSON. */
+/** As it arrives: through JSON. Null: no object, or one without a JSON form. */
 function readPayload(payload: unknown = {}): Record<string, JsonValue> | null {
-  const plain: unknown = JSON.parse(JSON.stringify(payload))
-  return typeof plain === 'object' && plain !== null && !Array.isArray(plain)
-    ? (plain as Record<string, JsonValue>)
-    : null
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return null
+  try {
+    return JSON.parse(JSON.stringify(payload)) as Record<string, JsonValue>
+  } catch {
+    return null
+  }
 }
 
 /** A schema that can only be parsed asynchronously is not asked here: a run whose payload does not fit it fails. */

@@ -106,7 +106,10 @@ export class TestPlatform implements AsyncDisposable {
     await this.#control.advance(readAdvance(duration))
   }
 
-  /** Enqueues what schedules have come to since it was called last; before the first call nothing has come. */
+  /**
+   * Enqueues what schedules have come to since it was called last; before the first call nothing has. It goes by the
+   * platform's clock: on pg-boss by that of Postgres, which `advance` does not move.
+   */
   async tick(): Promise<void> {
     await (await this.platform.ticker()).tick()
   }

@@ -14,6 +14,7 @@ import { adopt } from './adopt.ts'
 import { type RunHost, runOnTrigger, tenantOf } from './run.ts'
 import { retryOf } from './run-error.ts'
 import { readFacts } from './run-facts.ts'
+import { defineTickTask } from './tick.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
 export interface Deployed {
@@ -65,6 +66,7 @@ export function defineTriggerTasks(
   tasks: readonly AnyTask[],
   host: RunHost,
 ): TriggerTask<string, unknown, unknown>[] {
+  defineTickTask(host)
   return new TaskRegistry(tasks).list().map((task) => toTriggerTask(task, host))
 }
 

@@ -29,6 +29,8 @@ export interface RunEnvironment {
 export interface RunHost {
   readonly logger: Logger
   environment(): Promise<RunEnvironment>
+  /** Makes the runs of schedules whose time has come. */
+  tick(): Promise<void>
   /** A run of this process waits for long: nothing needs to be held open meanwhile. */
   rest(): Promise<void>
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { runs } from '../../../src/default-platform.ts'
 import { AbortTaskError, InvalidRunFilterError } from '../../../src/errors.ts'
-import { doing, kit, other, plain } from './kit.ts'
+import { doing, gate, kit, other, plain, work } from './kit.ts'
 
 export function listing(): void {
   describe('listing', () => {
@@ -29,6 +29,35 @@ export function listing(): void {
       ).toEqual([])
       expect(await ids({ taskId: 'no/such' })).toEqual([])
       expect((await runs.get(ok.id)).tags).toEqual(['red', 'big'])
+    })
+
+    test('tenants that have an open run of a task with a tag', async () => {
+      const tenants = [
+        await kit.tenant(),
+        await kit.tenant(),
+        await kit.tenant(),
+        await kit.tenant(),
+      ] as const
+      const [waiting, running, ended, otherwise] = tenants
+      const { engine } = await kit.platform.ready()
+      const open = async () =>
+        (await engine.tenantsWithOpenRun(plain.id, 'nightly', tenants)).sort((a, b) => (a < b ? -1 : 1))
+      const [started, finish] = [gate(), gate()]
+      const nightly = { tags: ['nightly'] }
+      const slow = doing(async () => {
+        started.resolve()
+        await finish.promise
+      })
+      await plain.trigger({ tenantId: ended, ...doing(() => null) }, nightly)
+      await kit.drain()
+      await plain.trigger({ tenantId: running, ...slow }, nightly)
+      await work()
+      await started.promise
+      await plain.trigger({ tenantId: waiting, ...doing(() => null) }, { ...nightly, delay: '1h' })
+      await plain.trigger({ tenantId: otherwise, ...doing(() => null) }, { delay: '1h' })
+      await other.trigger({ tenantId: otherwise, ...doing(() => null) }, { ...nightly, delay: '1h' })
+      expect(await open()).toEqual([waiting, running].sort())
+      finish.resolve()
     })
 
     test('page by page: every run once, newest first', async () => {

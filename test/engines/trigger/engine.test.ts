@@ -333,6 +333,19 @@ describe('reading', () => {
   })
 })
 
+test('tenants that have an open run of a task with a tag', async () => {
+  const [other1, other2] = [await newTenant(), await newTenant()]
+  const nightly = { tags: ['schedule:nightly'] }
+  const { id: ended } = await note.trigger({ tenantId: other1 }, nightly)
+  await note.trigger({ tenantId }, nightly)
+  await note.trigger({ tenantId: other2 })
+  await other.trigger({ tenantId: other2 }, nightly)
+  stored(ended).status = 'COMPLETED'
+  expect(await engine.tenantsWithOpenRun(note.id, 'schedule:nightly', [tenantId, other1, other2])).toEqual([
+    tenantId,
+  ])
+})
+
 describe('cancelling', () => {
   test('an open run ends; one that has ended is left as it is', async () => {
     const { id } = await note.trigger({ tenantId })
