@@ -151,6 +151,8 @@ function requestOf(tenantId: string): RunRequest {
     tenantId,
     input: { tenantId, ...act },
     parentRunId: null,
+    triggeredBy: { kind: 'app', ref: null },
+    replayOf: null,
     idempotency: null,
     delayMs: 0,
     runAt: null,
