@@ -6,13 +6,18 @@ import { timeout } from 'hono/timeout'
 import { leaveScopes } from '../db/scope.ts'
 import { defaultPlatform } from '../default-platform.ts'
 import type { Platform } from '../platform.ts'
+import { apiRoutes } from './api/api.ts'
+import { readError } from './api/errors.ts'
 import { problem, unavailable } from './problem.ts'
 import { receiveWebhook } from './webhooks.ts'
 
 export interface HttpOptions {
   /** Otherwise the default platform, as it is when a request arrives. */
   platform?: Platform
-  /** Where the app is mounted, for example `/api`; `/` by default. `JOBS_PUBLIC_URL` then ends with it. */
+  /**
+   * Where the app is mounted, for example `/api`; `/` by default. `JOBS_PUBLIC_URL` then ends with it. The API is at
+   * `/api/v1`, either way.
+   */
   basePath?: string
 }
 
@@ -27,10 +32,12 @@ export function createHttpApp({ platform, basePath = '/' }: HttpOptions = {}): H
   const platformNow = () => platform ?? defaultPlatform()
   return new Hono()
     .route(basePath, webhookRoutes(platformNow))
+    .route(basePath === '/' ? '/api/v1' : `${basePath}/v1`, apiRoutes(platformNow))
     .notFound(() => noSuchPath().getResponse())
     .onError((error, context) => {
-      if (!(error instanceof HTTPException)) logFailure(platformNow(), error, context)
-      return asProblem(error).getResponse()
+      const foreseen = error instanceof HTTPException ? error : readError(error)
+      if (!foreseen) logFailure(platformNow(), error, context)
+      return (foreseen ?? notNow()).getResponse()
     })
 }
 
@@ -62,8 +69,7 @@ function logFailure({ logger }: Platform, error: Error, { req }: Context): void 
 }
 
 /** Whatever was not foreseen is ours to mend, and a provider that is told so sends its event again. */
-function asProblem(error: Error): HTTPException {
-  if (error instanceof HTTPException) return error
+function notNow(): HTTPException {
   return unavailable('UNAVAILABLE', 'This cannot be done at the moment.', { retryAfterSeconds })
 }
 
