@@ -29,6 +29,7 @@ export function toRequest(schedule: Schedule, { tenantId, payload }: Member, occ
     parentRunId: null,
     triggeredBy: { kind: 'schedule', ref: scheduleId(schedule) },
     replayOf: null,
+    repeatable: true,
     // The id is the key: an engine that is asked for the same run again has it already.
     idempotency: null,
     delayMs: Math.max(0, occasion.inMs + placeInWindow(schedule, tenantId)),
