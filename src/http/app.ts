@@ -7,7 +7,7 @@ import { leaveScopes } from '../db/scope.ts'
 import { defaultPlatform } from '../default-platform.ts'
 import type { Platform } from '../platform.ts'
 import { apiRoutes } from './api/api.ts'
-import { readError } from './api/errors.ts'
+import { readError, readRefusal } from './api/errors.ts'
 import { problem, unavailable } from './problem.ts'
 import { receiveWebhook } from './webhooks.ts'
 
@@ -35,7 +35,7 @@ export function createHttpApp({ platform, basePath = '/' }: HttpOptions = {}): H
     .route(basePath === '/' ? '/api/v1' : `${basePath}/v1`, apiRoutes(platformNow))
     .notFound(() => noSuchPath().getResponse())
     .onError((error, context) => {
-      const foreseen = error instanceof HTTPException ? error : readError(error)
+      const foreseen = error instanceof HTTPException ? readRefusal(error) : readError(error)
       if (!foreseen) logFailure(platformNow(), error, context)
       return (foreseen ?? notNow()).getResponse()
     })

@@ -1,15 +1,38 @@
 /** The API of version 1, below `/api/v1`: one file for each kind of thing, and the document that describes them all. */
 import { OpenAPIHono } from '@hono/zod-openapi'
+import { bodyLimit } from 'hono/body-limit'
+import { createMiddleware } from 'hono/factory'
+import { timeout } from 'hono/timeout'
+import { leaveScopes } from '../../db/scope.ts'
 import type { Platform } from '../../platform.ts'
+import { problem, unavailable } from '../problem.ts'
+import { auditRoutes } from './audit.ts'
 import { authenticate } from './authenticate.ts'
 import type { ApiEnv } from './env.ts'
+import { cancellationRoutes, replayRoutes } from './replays.ts'
+import { runLogRoutes } from './run-logs.ts'
 import { runRoutes } from './runs.ts'
+import { taskRoutes } from './tasks.ts'
+import { triggerRoutes } from './trigger.ts'
+
+/** A thousand payloads of 16 kB each. */
+const bodyBytes = 16 * 1024 * 1024
+/** The preview of a replay of a hundred thousand runs is what takes longest. */
+const deadlineMs = 60_000
+const retryAfterSeconds = 10
 
 export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
   const open = new OpenAPIHono<ApiEnv>()
+  open.use('*', apart, timeout(deadlineMs, tooSlow))
   const api = new OpenAPIHono<ApiEnv>()
-  api.use('*', authenticate(platform))
+  api.use('*', authenticate(platform), bodyLimit({ maxSize: bodyBytes, onError: refuseSize }))
+  api.route('/', taskRoutes())
+  api.route('/', triggerRoutes())
   api.route('/', runRoutes())
+  api.route('/', runLogRoutes())
+  api.route('/', replayRoutes())
+  api.route('/', cancellationRoutes())
+  api.route('/', auditRoutes())
   open.get('/openapi.json', (context) => context.json(document(api)))
   return open.route('/', api)
 }
@@ -28,4 +51,19 @@ export function document(api: OpenAPIHono<ApiEnv>) {
     servers: [{ url: '/api/v1' }],
     security: [{ key: [] }, { session: [] }],
   })
+}
+
+/** An app that calls this from inside a tenant must not lend the request its context; and nobody keeps an answer. */
+const apart = createMiddleware<ApiEnv>(async (context, next) => {
+  await leaveScopes(next)
+  context.header('cache-control', 'no-store')
+})
+
+function tooSlow() {
+  return unavailable('TOO_SLOW', 'This took too long.', { retryAfterSeconds })
+}
+
+function refuseSize(): never {
+  const detail = `The body is larger than ${bodyBytes} bytes.`
+  throw problem({ status: 413, code: 'BODY_TOO_LARGE', detail })
 }
