@@ -33,7 +33,11 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
   api.route('/', replayRoutes())
   api.route('/', cancellationRoutes())
   api.route('/', auditRoutes())
-  open.get('/openapi.json', (context) => context.json(document(api)))
+  let described: ReturnType<typeof document> | undefined
+  open.get('/openapi.json', (context) => {
+    described ??= document(api)
+    return context.json(described)
+  })
   return open.route('/', api)
 }
 

@@ -19,7 +19,7 @@ const fields = {
   triggeredBy: z
     .string()
     .max(500)
-    .regex(new RegExp(`^(${triggerKinds.join('|')})(:.+)?$`, 's'), 'is none of KIND and KIND:REF')
+    .regex(new RegExp(`^(${triggerKinds.join('|')})(:[\\s\\S]+)?$`), 'is none of KIND and KIND:REF')
     .describe(`${triggerKinds.join(', ')}; or one of these and what exactly: schedule:digest/daily:default.`),
   replayOf: uuid,
 }
