@@ -15,6 +15,7 @@ import type { Worker } from './engines/engine.ts'
 import type { WorkerOptions } from './engines/worker-options.ts'
 import { ServiceNotConfiguredError } from './errors.ts'
 import { Platform, type PlatformOptions } from './platform.ts'
+import { createFailures, type Failures } from './runs/failures.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import type { Lookup } from './services/clients.ts'
 import { loadService, type ServiceClients, type ServiceName } from './services/registry.ts'
@@ -248,6 +249,8 @@ async function taskById(id: string): Promise<AnyTask> {
 }
 
 export const runs: Runs = createRuns(() => defaultPlatform().ready())
+
+export const failures: Failures = createFailures(() => defaultPlatform().ready())
 
 /** Runs tasks in this process until it is stopped. */
 export async function startWorker(options?: WorkerOptions): Promise<Worker> {

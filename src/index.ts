@@ -11,10 +11,12 @@ export { snooze } from './task/snooze.ts'
 export type { BatchItem, WaitOptions } from './task/trigger.ts'
 
 // ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────
-export { runs } from './default-platform.ts'
+export { failures, runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
+export type { CountFilter, RunCount } from './runs/counts.ts'
+export type { FailureFilter, FailureGroup, FailurePage, FailureState } from './runs/failures.ts'
 export type { RunError } from './task/json.ts'
-export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
+export type { Attempt, Run, RunHandle, RunResult, RunState, TriggeredBy } from './task/run.ts'
 
 // ── database ────────────────────────────────────────────────────────────────────────────────────────────────
 export type { SqlResult } from './db/statement.ts'

@@ -24,6 +24,7 @@ import { ConfigError, DatabaseSetupError, UnknownTenantError, WorkerStoppingErro
 import { holdChannel, parseAnnouncement } from './holds/hold.ts'
 import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
+import { createFailures, type Failures } from './runs/failures.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
 import { TenantClients } from './services/clients.ts'
@@ -61,6 +62,7 @@ export class Platform {
   readonly config: Config
   readonly logger: Logger
   readonly runs: Runs
+  readonly failures: Failures
   /** What encrypts credentials; needs no database. */
   readonly keys: KeyRings
   readonly #givenTasks: readonly AnyTask[] | undefined
@@ -79,6 +81,7 @@ export class Platform {
     refuseUnknownServices(this.config)
     this.logger = logger ?? createLogger(this.config.logLevel)
     this.runs = createRuns(() => this.ready())
+    this.failures = createFailures(() => this.ready())
     this.#givenTasks = tasks
     this.#clock = clock
   }
@@ -288,7 +291,9 @@ export class Platform {
     }
     const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
-    return new PgBossEngine({ url: databaseUrl, database, listener, migrate, logger })
+    const { keepCompletedMs, keepFailedMs } = this.config
+    const retention = { keepCompletedMs, keepFailedMs }
+    return new PgBossEngine({ url: databaseUrl, database, listener, migrate, retention, logger })
   }
 
   /** One tenant's failure is that tenant's: the others start, and `cgk migrate` shows what is wrong. */

@@ -127,6 +127,7 @@ CREATE TABLE public.platform_failure_counts (
 );
 
 CREATE INDEX platform_failure_counts_group ON public.platform_failure_counts (fingerprint, hour);
+CREATE INDEX platform_failure_counts_hour ON public.platform_failure_counts (hour);
 CREATE INDEX platform_failure_counts_tenant ON public.platform_failure_counts (tenant_id, fingerprint);
 
 -- Which group a failed attempt is in.

@@ -10,6 +10,8 @@ import { credentialVerify } from './credential-verify.ts'
 import { deployCheck } from './deploy-check.ts'
 import { dev } from './dev.ts'
 import { reportFailure } from './failure.ts'
+import { failureList } from './failure-list.ts'
+import { failureIgnore, failureReopen, failureResolve } from './failure-mark.ts'
 import { holdList } from './hold-list.ts'
 import { leaveAtOnce } from './interrupt.ts'
 import { migrate } from './migrate.ts'
@@ -28,6 +30,7 @@ import { worker } from './worker.ts'
 const groups: Record<string, Command[]> = {
   'Working:': [dev, worker, serve],
   'Runs:': [trigger, runShow, runList, runCancel],
+  'Failures:': [failureList, failureResolve, failureIgnore, failureReopen],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
   'Keys:': [credentialKey, credentialRotate],

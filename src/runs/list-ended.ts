@@ -6,6 +6,7 @@ import type { RunFilter } from '../engines/engine.ts'
 import { type FinalState, finalStates } from '../task/run.ts'
 import { type Bind, contentConditions, pageConditions, without } from './conditions.ts'
 import { runColumns } from './run-row.ts'
+import { selectStripes } from './stripes.ts'
 
 /** Old statistics, or a costly guess, must not turn a page into a scan of the table. */
 export const pageSettings = [
@@ -90,10 +91,6 @@ function tagged(filter: RunFilter, tag: string, states: readonly FinalState[], b
   }
 }
 
-/**
- * The stripes there are, of a tenant and a task or of all: each step is one probe of the index for the next one. Then
- * those that the filter is about.
- */
 function stripes(filter: RunFilter, states: readonly FinalState[], bind: Bind): Way {
   const { tenantId, taskId, fingerprint, triggeredBy } = filter
   const within: string[] = []
@@ -102,21 +99,10 @@ function stripes(filter: RunFilter, states: readonly FinalState[], bind: Bind): 
   const wanted = [`state = ANY(${bind(states)}::text[])`]
   if (triggeredBy !== undefined) wanted.push(`triggered_by = ${bind(triggeredBy.kind)}`)
   if (fingerprint !== undefined) wanted.push(`task_id IN (${taskOfGroup(bind(fingerprint))})`)
-  const free = taskId === undefined ? ['task_id', 'state', 'triggered_by'] : ['state', 'triggered_by']
-  const next = (conditions: readonly string[]) => `
-    SELECT task_id, state, triggered_by FROM public.platform_runs
-    ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
-    ORDER BY ${free.join(', ')} LIMIT 1`
-  const behind = `(${free.join(', ')}) > (${free.map((column) => `stripe.${column}`).join(', ')})`
   return {
     ...runs,
     each: `(
-      WITH RECURSIVE stripe AS (
-        (${next(within)})
-        UNION ALL
-        SELECT next.* FROM stripe CROSS JOIN LATERAL (${next([...within, behind])}) AS next
-      )
-      SELECT * FROM stripe WHERE ${wanted.join(' AND ')}
+      SELECT * FROM (${selectStripes(within, taskId !== undefined)}) AS stripe WHERE ${wanted.join(' AND ')}
     ) AS each`,
     where: ['run.task_id = each.task_id', 'run.state = each.state', 'run.triggered_by = each.triggered_by'],
     covers: ['taskId', 'states', 'triggeredBy'],

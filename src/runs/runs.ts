@@ -3,6 +3,7 @@ import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
 import { UnknownRunError } from '../errors.ts'
 import { readWaitOptions, type WaitOptions } from '../task/options.ts'
 import type { Attempt, Run } from '../task/run.ts'
+import { type CountFilter, checkCountFilter, type RunCount } from './counts.ts'
 import { checkFilter } from './filter.ts'
 import type { RunWaiter } from './waiter.ts'
 
@@ -11,6 +12,8 @@ export interface Runs {
   get(runId: string): Promise<Run & { attempts: Attempt[] }>
   /** A page of runs, newest first; 50 by default. */
   list(filter?: Partial<RunFilter>): Promise<RunPage>
+  /** How many by task, tenant and state: those that ended in the last 24 hours by default, and all that are open. */
+  counts(filter?: CountFilter): Promise<RunCount[]>
   /** Ends an open run; a running one gets its signal aborted. False: it had ended already. Throws UnknownRunError. */
   cancel(runId: string): Promise<boolean>
   /** Answers when the run has ended; 10 minutes at most by default. */
@@ -29,6 +32,11 @@ export function createRuns(ready: () => Promise<{ engine: Engine; waiter: RunWai
     async list(filter = {}) {
       const checked = checkFilter(filter)
       return await (await ready()).engine.list(checked)
+    },
+
+    async counts(filter = {}) {
+      const checked = checkCountFilter(filter, new Date())
+      return await (await ready()).engine.counts(checked)
     },
 
     async cancel(runId) {

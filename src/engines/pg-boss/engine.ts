@@ -6,11 +6,14 @@ import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
 import { readAttempts } from '../../runs/attempts.ts'
+import type { CountFilter, RunCount } from '../../runs/counts.ts'
+import type { Retention } from '../../runs/retention.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Worker, WorkOptions } from '../engine.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
+import { countRuns } from './count.ts'
 import { Enqueuer } from './enqueue.ts'
 import { listRuns, readRuns } from './read.ts'
 import { countHeld } from './release.ts'
@@ -30,6 +33,7 @@ export interface PgBossEngineOptions {
   /** Opened with the first worker; an app that only triggers needs no connection for listening. */
   listener: Listener
   migrate: boolean
+  retention: Retention
   logger: Logger
 }
 
@@ -41,12 +45,14 @@ export class PgBossEngine implements Engine {
   readonly #listener: Listener
   readonly #boss: Boss
   readonly #enqueuer: Enqueuer
+  readonly #retention: Retention
   readonly #workers = new Set<PgBossWorker>()
 
   constructor(options: PgBossEngineOptions) {
     const { url, database, listener, migrate, logger } = options
     this.#database = database
     this.#listener = listener
+    this.#retention = options.retention
     this.#queue = new Database({
       url,
       poolSize: connections,
@@ -83,6 +89,10 @@ export class PgBossEngine implements Engine {
     return listRuns(this.#queue, filter)
   }
 
+  counts(filter: CountFilter & { from: Date }): Promise<RunCount[]> {
+    return countRuns(this.#queue, filter)
+  }
+
   attempts(runId: string): Promise<Attempt[]> {
     return readAttempts(this.#queue, runId)
   }
@@ -109,6 +119,7 @@ export class PgBossEngine implements Engine {
       database: this.#database,
       queue: this.#queue,
       boss: this.#boss,
+      retention: this.#retention,
       isListening: () => this.#listener.connected,
       onStopped: (stopped) => this.#workers.delete(stopped),
     })

@@ -112,7 +112,7 @@ export class Enqueuer {
   async #writeSurely(requests: readonly RunRequest[]): Promise<RunHandle[]> {
     for (let failures = 0; ; failures += 1) {
       try {
-        return await this.#writeOnce(requests)
+        return await this.#writeOnce(requests, failures > 0)
       } catch (error) {
         const delay = connectionRetriesMs[failures]
         if (delay === undefined || !isConnectionFailure(error)) throw error
@@ -121,11 +121,11 @@ export class Enqueuer {
     }
   }
 
-  async #writeOnce(requests: readonly RunRequest[]): Promise<RunHandle[]> {
+  async #writeOnce(requests: readonly RunRequest[], again: boolean): Promise<RunHandle[]> {
     const oneStatement = requests.every(
       ({ taskId, idempotency }) => taskId === requests[0]!.taskId && !idempotency,
     )
-    if (oneStatement) return await this.#insert(requests, null)
+    if (oneStatement && !again) return await this.#insert(requests, null)
     for (const taskId of new Set(requests.map((request) => request.taskId)))
       await this.#boss.ensureQueue(taskId)
     const client = await this.#database.pool.connect()
@@ -136,6 +136,7 @@ export class Enqueuer {
         const { rows } = await client.query(text, [...values])
         return { rows }
       })
+      if (again) await client.query(dropEndedSql, [requests.map(({ id }) => id)])
       await client.query('COMMIT')
       broken = false
       return handles
@@ -168,6 +169,15 @@ export class Enqueuer {
     return requests.map((request) => ({ id: claims.get(request)?.runId ?? request.id }))
   }
 }
+
+/**
+ * What was sent before may have arrived, run and ended, with nothing left in the queue that another insert of the same
+ * id would meet. After the insert, and so with a snapshot of its own: a run that ended before is surely seen.
+ * Index: the primary keys.
+ */
+const dropEndedSql = `
+  DELETE FROM pgboss.job WHERE id = ANY($1::uuid[]) AND name IN (SELECT name FROM pgboss.queue)
+    AND EXISTS (SELECT FROM public.platform_runs AS ended WHERE ended.id = job.id)`
 
 export type Execute = (
   text: string,
