@@ -13,6 +13,8 @@ export const pageSettings = [
   ...['enable_seqscan', 'off'],
   ...['enable_hashjoin', 'off'],
   ...['enable_mergejoin', 'off'],
+  // Where an index has the order, it is read in order, however little there seems to be to sort.
+  ...['enable_sort', 'off'],
   ...['jit', 'off'],
 ]
 
