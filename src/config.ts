@@ -252,9 +252,9 @@ function readJson(text: string): unknown {
   }
 }
 
-/** '12h', '30d', or a number of milliseconds. */
+/** '12h', '30d', or a number of milliseconds. What is none is left as it is, for the schema to refuse. */
 function readDuration(text: string): unknown {
-  return text.length <= 100 ? ms(text as StringValue) : undefined
+  return (text.length <= 100 && ms(text as StringValue)) || text
 }
 
 /** One setting that is given elsewhere, by the same rule. @throws ConfigError. */
