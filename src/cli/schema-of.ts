@@ -1,3 +1,4 @@
+/** The schema that a run's payload is masked by. */
 import type { PayloadSchema } from '../task/payload.ts'
 import type { TaskRegistry } from '../task/registry.ts'
 

@@ -129,10 +129,10 @@ describe.concurrent('connections', () => {
   test('that lose settlements, or their answers, run nothing again', async (context) => {
     const { stage, wire, url } = await setWiredStage(context)
     await stage.triggerMany(work, 200, () => ({ ms: 50 }))
-    const lost = wire.lose('answer.delay_ms', 2)
+    const lost = wire.lose('answer.credentials', 2)
     const worker = await stage.worker({ url, concurrency: 5 })
     await lost
-    await wire.loseUnsent('answer.delay_ms', 2)
+    await wire.loseUnsent('answer.credentials', 2)
     await stage.untilAllEnded(20_000)
     worker.signal('SIGTERM')
     expect(await worker.ended).toBe(0)
@@ -145,7 +145,7 @@ describe.concurrent('connections', () => {
   test('that lose the answers of claims cost the silence of a heartbeat, and no run', async (context) => {
     const { stage, wire, url } = await setWiredStage(context)
     await stage.triggerMany(work, 200)
-    const lost = wire.lose('j.retry_count + 1 END', 2)
+    const lost = wire.lose('AS lapsed', 2)
     await stage.worker({ url })
     await lost
     await stage.ageHeartbeats()
