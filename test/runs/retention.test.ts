@@ -12,7 +12,9 @@ import { createTestPlatform, type TestPlatform } from '../../src/testing/index.t
 const task = defineTask({
   id: 'retention/task',
   payload: tenantPayload({ fail: z.string().optional() }),
-  run({ fail }) {
+  run({ fail }, { logger, progress }) {
+    logger.info('here')
+    progress(0.5)
     if (fail !== undefined) throw new AbortTaskError(fail)
   },
 })
@@ -70,14 +72,18 @@ async function isThere(id: string): Promise<boolean> {
   )
 }
 
-test('what completed goes after 7 days, with its tags; what failed after 90, with its attempts', async () => {
+test('what completed goes after 7 days, with its tags, logs and progress; what failed after 90, with its attempts', async () => {
   const young = await ended({ daysAgo: 6 })
   const old = await ended({ daysAgo: 8, tags: ['red'] })
   const failed = await ended({ daysAgo: 89, fail: 'twice' })
   const longAgo = await ended({ daysAgo: 91, fail: 'twice' })
   await upkeep()
   expect(await Promise.all([young, old, failed, longAgo].map(isThere))).toEqual([true, false, true, false])
-  expect(await query('SELECT FROM public.platform_run_tags WHERE run_id = $1', [old])).toEqual([])
+  for (const table of ['tags', 'logs', 'log_heads', 'progress']) {
+    const left = `SELECT FROM public.platform_run_${table} WHERE run_id = $1`
+    expect([table, await query(left, [old])]).toEqual([table, []])
+    if (table !== 'tags') expect([table, await query(left, [young])]).not.toEqual([table, []])
+  }
   expect(await query('SELECT FROM public.platform_attempts WHERE run_id = $1', [longAgo])).toEqual([])
 })
 
