@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { failures, runs } from '../../src/default-platform.ts'
 import { AbortTaskError, UnknownRunError } from '../../src/errors.ts'
+import { createLogger } from '../../src/log.ts'
 import { addUpCounts } from '../../src/runs/counts.ts'
 import { deleteOutdated } from '../../src/runs/retention.ts'
 import { defineTask } from '../../src/task/define.ts'
@@ -26,7 +27,11 @@ let query: <Row = unknown>(text: string, values?: unknown[]) => Promise<Row[]>
 let tenantId: string
 
 beforeAll(async () => {
-  kit = await createTestPlatform({ engine: 'pg-boss', tasks: [task] })
+  kit = await createTestPlatform({
+    engine: 'pg-boss',
+    tasks: [task],
+    logger: createLogger('info', { write: () => {} }),
+  })
   const { database } = await kit.platform.ready()
   query = async (text, values = []) => (await database.query<never>(text, values)).rows
 })
