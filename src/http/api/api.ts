@@ -9,6 +9,7 @@ import { problem, unavailable } from '../problem.ts'
 import { auditRoutes } from './audit.ts'
 import { authenticate } from './authenticate.ts'
 import type { ApiEnv } from './env.ts'
+import { failureRoutes } from './failures.ts'
 import { cancellationRoutes, replayRoutes } from './replays.ts'
 import { runLogRoutes } from './run-logs.ts'
 import { runRoutes } from './runs.ts'
@@ -30,10 +31,11 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
   api.route('/', triggerRoutes())
   api.route('/', runRoutes())
   api.route('/', runLogRoutes())
+  api.route('/', failureRoutes())
   api.route('/', replayRoutes())
   api.route('/', cancellationRoutes())
   api.route('/', auditRoutes())
-  let described: ReturnType<typeof document> | undefined
+  let described: object | undefined
   open.get('/openapi.json', (context) => {
     described ??= document(api)
     return context.json(described)
@@ -42,7 +44,7 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
 }
 
 /** Made from the schemas that requests are checked with. */
-export function document(api: OpenAPIHono<ApiEnv>) {
+export function document(api: OpenAPIHono<ApiEnv>): object {
   api.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
   api.openAPIRegistry.registerComponent('securitySchemes', 'session', {
     type: 'apiKey',

@@ -10,11 +10,17 @@ import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
 import { auditDenials } from './denials/audit.ts'
 import type { Ask, Denial, OpenRoute, Stage } from './denials/denial.ts'
+import { failureDenials } from './denials/failures.ts'
 import { replayDenials } from './denials/replays.ts'
 import { runDenials } from './denials/runs.ts'
 import { type Answer, type Caller, keyOf, kit, nobody, onPlatform, type Person, userOf } from './kit.ts'
 
-const listed: readonly (Denial | OpenRoute)[] = [...runDenials, ...replayDenials, ...auditDenials]
+const listed: readonly (Denial | OpenRoute)[] = [
+  ...runDenials,
+  ...failureDenials,
+  ...replayDenials,
+  ...auditDenials,
+]
 const denials = listed.filter((one) => 'ask' in one)
 
 /** What a key of a tenant can have at most. */
@@ -37,10 +43,10 @@ let member: Person
 let neighbours: readonly Caller[]
 beforeAll(async () => {
   const [own, neighbour] = [await kit.tenant(), await kit.tenant()]
-  await denied.trigger({ tenantId: own })
+  const { id: failedId } = await denied.trigger({ tenantId: own })
   await kit.drain()
   const { id: runId } = await denied.trigger({ tenantId: own }, { delay: '1h' })
-  stage = { own, runId }
+  stage = { own, runId, failedId }
   operator = await userOf('operator')
   owner = await userOf('owner', own)
   member = await userOf('member', own)
