@@ -55,7 +55,11 @@ describe('GET /failures', () => {
         resolvedAt: null,
         ignoredUntil: null,
         hours: expect.arrayContaining([2]),
-        last: { runId: expect.toBeOneOf(second.runIds), tenantId, message: expect.stringMatching(/^Refused /) },
+        last: {
+          runId: expect.toBeOneOf(second.runIds),
+          tenantId,
+          message: expect.stringMatching(/^Refused /),
+        },
       },
     ])
     expect(await listed(member, `?limit=1&after=${encodeURIComponent(body.next)}`)).toEqual([
