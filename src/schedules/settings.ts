@@ -11,11 +11,11 @@ import type { ScheduleKey } from './schedule.ts'
 
 export interface ScheduleSettings {
   /** Null, here and below: as the task says. */
-  cron?: string | null
+  cron?: string | null | undefined
   /** An IANA name, or 'tenant' for the tenant's own. */
-  timezone?: string | null
+  timezone?: string | null | undefined
   /** Instead of the task's, without `tenantId`. */
-  payload?: Record<string, unknown> | null
+  payload?: Record<string, unknown> | null | undefined
 }
 
 /** As they are stored; what is undefined stays as it is. */
