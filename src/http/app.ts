@@ -9,7 +9,7 @@ import { defaultPlatform } from '../default-platform.ts'
 import type { Platform } from '../platform.ts'
 import { notStored, secureAnswers } from './answer-headers.ts'
 import { apiRoutes } from './api/api.ts'
-import { readError } from './api/errors.ts'
+import { readError, readRefusal } from './api/errors.ts'
 import { healthRoutes } from './health.ts'
 import { metricsRoutes } from './metrics.ts'
 import { problem, unavailable } from './problem.ts'
@@ -43,7 +43,7 @@ export function createHttpApp({ platform, basePath = '/' }: HttpOptions = {}): H
     .route(basePath === '/' ? '/api/v1' : `${basePath}/v1`, apiRoutes(platformNow))
     .notFound(() => noSuchPath().getResponse())
     .onError((error, context) => {
-      const foreseen = error instanceof HTTPException ? error : readError(error)
+      const foreseen = error instanceof HTTPException ? readRefusal(error) : readError(error)
       if (!foreseen) logFailure(platformNow(), error, context)
       return (foreseen ?? notNow()).getResponse()
     })

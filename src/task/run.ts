@@ -29,6 +29,8 @@ export interface RunRequest extends TriggerSettings {
   triggeredBy: TriggeredBy
   /** The run that this one does again. */
   replayOf: string | null
+  /** Its id follows from what asks for it, which may ask again, also after the run has ended: it is that run then. */
+  repeatable?: true
   /** Put there by the dispatcher. Who replays a run gives `{ follows }`, the old run's `traceparent`. */
   trace?: TraceCarrier
 }

@@ -123,7 +123,7 @@ export class Enqueuer {
 
   async #writeOnce(requests: readonly RunRequest[]): Promise<RunHandle[]> {
     const oneStatement = requests.every(
-      ({ taskId, idempotency }) => taskId === requests[0]!.taskId && !idempotency,
+      ({ taskId, idempotency, repeatable }) => taskId === requests[0]!.taskId && !idempotency && !repeatable,
     )
     if (oneStatement) return await this.#insert(requests, null)
     for (const taskId of new Set(requests.map((request) => request.taskId)))
@@ -165,6 +165,7 @@ export class Enqueuer {
           : undefined,
       )
     }
+    if (execute) await takeBackEnded(fresh, execute)
     return requests.map((request) => ({ id: claims.get(request)?.runId ?? request.id }))
   }
 }
@@ -173,6 +174,21 @@ export type Execute = (
   text: string,
   values?: readonly unknown[],
 ) => Promise<{ rows: Record<string, unknown>[] }>
+
+/**
+ * An id that is in the queue is not queued twice; one whose run has ended is not in the queue any more. Asked after the
+ * insert: had the run ended in between, the insert waited for that to commit. Indexes: the primary keys.
+ */
+const takeBackEndedSql = `
+  DELETE FROM pgboss.job AS job USING unnest($1::text[], $2::uuid[]) AS asked (name, id)
+  WHERE job.name = asked.name AND job.id = asked.id
+    AND EXISTS (SELECT FROM public.platform_runs AS run WHERE run.id = asked.id)`
+
+async function takeBackEnded(requests: readonly RunRequest[], execute: Execute): Promise<void> {
+  const asked = requests.filter(({ repeatable }) => repeatable)
+  if (asked.length === 0) return
+  await execute(takeBackEndedSql, [asked.map(({ taskId }) => taskId), asked.map(({ id }) => id)])
+}
 
 /** The statement may or may not have arrived; SQLSTATE class 08 and 57P0x, or no SQLSTATE at all. */
 function isConnectionFailure(error: unknown): boolean {

@@ -41,6 +41,7 @@ const invalid = { 422: problemAnswer('The service has no such credential, or the
 const list = createRoute({
   method: 'get',
   path: '/tenants/{tenantId}/credentials',
+  operationId: 'listCredentials',
   summary: 'Which credentials the tenant has; never their values',
   request: { params: z.object({ tenantId: slug }) },
   responses: {
@@ -53,6 +54,7 @@ const list = createRoute({
 const set = createRoute({
   method: 'put',
   path: '/tenants/{tenantId}/credentials/{service}',
+  operationId: 'setCredentials',
   summary: 'Set credentials, all or none; what is held for want of them goes on',
   request: { params, ...jsonBody(z.record(z.string().max(100), z.string())) },
   responses: { 204: { description: 'Set.' }, ...problems, ...missing, ...invalid },
@@ -61,6 +63,7 @@ const set = createRoute({
 const remove = createRoute({
   method: 'delete',
   path: '/tenants/{tenantId}/credentials/{service}/{key}',
+  operationId: 'deleteCredential',
   summary: 'Delete one; runs that need it are held from now on',
   request: { params: params.extend({ key: z.string().max(100) }) },
   responses: {
@@ -74,6 +77,7 @@ const remove = createRoute({
 const verify = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/credentials/{service}/verify',
+  operationId: 'verifyCredentials',
   summary: 'Ask the provider, with one cheap call, whether it takes them',
   request: { params },
   responses: {

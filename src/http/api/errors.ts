@@ -65,6 +65,12 @@ export function readError(error: unknown): HTTPException | null {
   })
 }
 
+/** What Hono itself refuses, such as a body that is no JSON, it says in plain text. */
+export function readRefusal(error: HTTPException): HTTPException {
+  if (error.res) return error
+  return problem({ status: 400, code: 'BODY_UNREADABLE', detail: 'The body is no JSON.', cause: error })
+}
+
 function headersOf(error: JobsError, status: number): Pick<ProblemOptions, 'headers'> {
   if (status === 401) return { headers: { 'www-authenticate': 'Bearer' } }
   const { retryAfterSeconds } = error as { retryAfterSeconds?: unknown }

@@ -2,7 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { type Hold, holdReasons } from '../../holds/hold.ts'
 import { listHoldPage } from '../../holds/read.ts'
-import { type ApiRoutes, newRoutes, tenantsWithin } from './env.ts'
+import { type ApiRoutes, newRoutes, permittedTenants } from './env.ts'
 import { cutPage } from './page.ts'
 import { jsonAnswer, pageQuery, problemAnswer, problems, slug, time } from './schemas.ts'
 import { openTenant } from './tenant-access.ts'
@@ -31,6 +31,7 @@ const largestPage = 100
 const list = createRoute({
   method: 'get',
   path: '/holds',
+  operationId: 'listHolds',
   summary: 'Services that are held: of one tenant, or of all whose runs one may see',
   request: {
     query: z.strictObject({
@@ -50,7 +51,7 @@ export function holdRoutes(): ApiRoutes {
   return newRoutes().openapi(list, async (context) => {
     const { tenant, limit, after } = context.req.valid('query')
     if (tenant !== undefined) await openTenant(context, tenant, 'runs:read')
-    const tenantIds = tenant === undefined ? tenantsWithin(context, 'runs:read') : [tenant]
+    const tenantIds = tenant === undefined ? permittedTenants(context, 'runs:read') : [tenant]
     const { database, engine } = await context.get('platform').ready()
     const listed = await listHoldPage(database, { tenantIds, limit: limit + 1, after: readCursor(after) })
     const { rows, next } = cutPage(listed, limit, ({ tenantId, service }) => `${tenantId} ${service}`)

@@ -11,6 +11,7 @@ import {
   type UserPrincipal,
 } from '../../auth/index.ts'
 import { ForbiddenError } from '../../errors.ts'
+import { smallBody } from './body-size.ts'
 import { type ApiContext, type ApiRoutes, newRoutes } from './env.ts'
 import { cutPage } from './page.ts'
 import { email, password, personName, personOf, role } from './people.ts'
@@ -38,6 +39,7 @@ const missing = { 404: problemAnswer('There is no such tenant for whoever asks.'
 const create = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/invitations',
+  operationId: 'createInvitation',
   summary: 'Invite an e-mail address; one that waits for the same address is replaced',
   request: { params, ...jsonBody(z.strictObject({ email, role })) },
   responses: {
@@ -54,6 +56,7 @@ const create = createRoute({
 const list = createRoute({
   method: 'get',
   path: '/tenants/{tenantId}/invitations',
+  operationId: 'listInvitations',
   summary: 'The tenant’s invitations, newest first',
   request: { params, query: z.strictObject({ ...pageQuery, after: uuid.optional() }) },
   responses: {
@@ -69,6 +72,7 @@ const list = createRoute({
 const revoke = createRoute({
   method: 'delete',
   path: '/tenants/{tenantId}/invitations/{invitationId}',
+  operationId: 'revokeInvitation',
   summary: 'Take an invitation back',
   request: { params: params.extend({ invitationId: uuid }) },
   responses: {
@@ -81,8 +85,10 @@ const revoke = createRoute({
 const accept = createRoute({
   method: 'post',
   path: '/invitations/accept',
+  operationId: 'acceptInvitation',
   summary: 'Accept: as who has signed in, or with a new account for the invited address',
   security: [],
+  middleware: smallBody,
   request: jsonBody(
     z.strictObject({
       token: z.string().max(200),

@@ -48,6 +48,7 @@ const invalid = { 422: problemAnswer('The name, the scopes or the time cannot be
 const list = createRoute({
   method: 'get',
   path: '/tenants/{tenantId}/keys',
+  operationId: 'listKeys',
   summary: 'The tenant’s keys, newest first',
   request: { params: ofTenant, query: keyPage },
   responses: { 200: listed, ...problems, ...missing },
@@ -56,6 +57,7 @@ const list = createRoute({
 const create = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/keys',
+  operationId: 'createKey',
   summary: 'Make a key that may do what its scopes say, for this tenant alone',
   request: { params: ofTenant, ...newKey },
   responses: { 201: made, ...problems, ...missing, ...invalid },
@@ -64,6 +66,7 @@ const create = createRoute({
 const revoke = createRoute({
   method: 'delete',
   path: '/tenants/{tenantId}/keys/{keyId}',
+  operationId: 'revokeKey',
   summary: 'Revoke a key: it is refused from the next request on',
   request: { params: ofTenant.extend({ keyId: uuid }) },
   responses: { 200: revoked, ...problems, ...missing },
@@ -72,6 +75,7 @@ const revoke = createRoute({
 const listOfPlatform = createRoute({
   method: 'get',
   path: '/keys',
+  operationId: 'listPlatformKeys',
   summary: 'The keys of the platform, newest first',
   request: { query: keyPage },
   responses: { 200: listed, ...problems },
@@ -80,6 +84,7 @@ const listOfPlatform = createRoute({
 const createOfPlatform = createRoute({
   method: 'post',
   path: '/keys',
+  operationId: 'createPlatformKey',
   summary: 'Make a key of the platform, good for every tenant',
   request: newKey,
   responses: { 201: made, ...problems, ...invalid },
@@ -88,6 +93,7 @@ const createOfPlatform = createRoute({
 const revokeOfPlatform = createRoute({
   method: 'delete',
   path: '/keys/{keyId}',
+  operationId: 'revokePlatformKey',
   summary: 'Revoke a key of the platform',
   request: { params: z.object({ keyId: uuid }) },
   responses: { 200: revoked, ...problems, 404: problemAnswer('There is no such key.') },

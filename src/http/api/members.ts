@@ -31,6 +31,7 @@ const lastOwner = { 409: problemAnswer('It is the last owner.') }
 const list = createRoute({
   method: 'get',
   path: '/tenants/{tenantId}/members',
+  operationId: 'listMembers',
   summary: 'The people of the tenant, by e-mail address',
   request: { params: z.object({ tenantId: slug }), query: z.strictObject(pageQuery) },
   responses: {
@@ -43,6 +44,7 @@ const list = createRoute({
 const add = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/members',
+  operationId: 'addMember',
   summary: 'Somebody who has an account becomes one; for operators, for a tenant’s own people invite',
   request: {
     params: z.object({ tenantId: slug }),
@@ -54,6 +56,7 @@ const add = createRoute({
 const change = createRoute({
   method: 'patch',
   path: '/tenants/{tenantId}/members/{userId}',
+  operationId: 'changeMember',
   summary: 'Another role, and the permissions beyond it',
   request: { params, ...jsonBody(z.strictObject(standing)) },
   responses: { ...changed, ...problems, ...missing, ...invalid, ...lastOwner },
@@ -62,6 +65,7 @@ const change = createRoute({
 const remove = createRoute({
   method: 'delete',
   path: '/tenants/{tenantId}/members/{userId}',
+  operationId: 'removeMember',
   summary: 'Somebody belongs to the tenant no more: oneself, or those who are not above',
   request: { params },
   responses: { ...changed, ...problems, ...missing, ...lastOwner },

@@ -11,6 +11,7 @@ const forAll = z.object({ schedule })
 const pause = createRoute({
   method: 'post',
   path: '/schedules/{schedule}/pause',
+  operationId: 'pauseScheduleForAll',
   summary: 'No runs for anybody until it is resumed',
   request: { params: forAll },
   responses: { 200: pausedAnswer, ...problems, ...missing, ...invalid },
@@ -19,6 +20,7 @@ const pause = createRoute({
 const resume = createRoute({
   method: 'post',
   path: '/schedules/{schedule}/resume',
+  operationId: 'resumeScheduleForAll',
   summary: 'Let it go on, from now, for all it was not paused for by themselves',
   request: { params: forAll },
   responses: { 200: pausedAnswer, ...problems, ...missing, ...invalid },
@@ -27,6 +29,7 @@ const resume = createRoute({
 const run = createRoute({
   method: 'post',
   path: '/schedules/{schedule}/run',
+  operationId: 'runScheduleForAll',
   summary: 'Run it now for every active tenant that has it',
   request: { params: forAll, ...runBody },
   responses: { 200: runsAnswer, ...problems, ...missing, ...invalid },

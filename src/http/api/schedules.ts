@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { UnknownScheduleError } from '../../errors.ts'
 import type { ListedSchedule } from '../../schedules/list.ts'
 import { parseScheduleId, scheduleId } from '../../schedules/schedule.ts'
-import { type ApiContext, type ApiRoutes, newRoutes, tenantsWithin } from './env.ts'
+import { type ApiContext, type ApiRoutes, newRoutes, permittedTenants } from './env.ts'
 import { record } from './record.ts'
 import {
   describeSchedule,
@@ -23,6 +23,7 @@ const forTenant = z.object({ tenantId: slug, schedule })
 const list = createRoute({
   method: 'get',
   path: '/schedules',
+  operationId: 'listSchedules',
   summary: 'What holds for a tenant; without one, for all whose runs one may see',
   request: {
     query: z.strictObject({
@@ -46,6 +47,7 @@ const list = createRoute({
 const set = createRoute({
   method: 'put',
   path: '/tenants/{tenantId}/schedules/{schedule}',
+  operationId: 'setSchedule',
   summary: 'Change it for the tenant; what is left out stays, null is as the task says',
   request: {
     params: forTenant,
@@ -64,6 +66,7 @@ const set = createRoute({
 const reset = createRoute({
   method: 'delete',
   path: '/tenants/{tenantId}/schedules/{schedule}',
+  operationId: 'resetSchedule',
   summary: 'As the task says again, pausing included; an extra one is gone',
   request: { params: forTenant },
   responses: {
@@ -77,6 +80,7 @@ const reset = createRoute({
 const pause = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/schedules/{schedule}/pause',
+  operationId: 'pauseSchedule',
   summary: 'No runs for the tenant until it is resumed; times that pass meanwhile are not made up for',
   request: { params: forTenant },
   responses: { 200: pausedAnswer, ...problems, ...missing, ...invalid },
@@ -85,6 +89,7 @@ const pause = createRoute({
 const resume = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/schedules/{schedule}/resume',
+  operationId: 'resumeSchedule',
   summary: 'Let it go on for the tenant, from now',
   request: { params: forTenant },
   responses: { 200: pausedAnswer, ...problems, ...missing, ...invalid },
@@ -93,6 +98,7 @@ const resume = createRoute({
 const run = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/schedules/{schedule}/run',
+  operationId: 'runSchedule',
   summary: 'Run it now for the tenant, paused or not',
   request: { params: forTenant, ...runBody },
   responses: {
@@ -165,7 +171,7 @@ async function listOne(context: ApiContext, tenantId: string, count: number): Pr
 
 /** For every tenant at once, or for each of those that whoever asks belongs to. */
 async function listAll(context: ApiContext, count: number): Promise<ListedSchedule[]> {
-  const tenantIds = tenantsWithin(context, 'runs:read')
+  const tenantIds = permittedTenants(context, 'runs:read')
   const { schedules } = context.get('platform')
   if (tenantIds === null) return await schedules.list({ count })
   const each = await Promise.all(tenantIds.map((tenantId) => schedules.list({ tenantId, count })))

@@ -17,6 +17,7 @@ import {
   switchTenant,
 } from '../../auth/index.ts'
 import { clientAddress } from '../client-address.ts'
+import { smallBody } from './body-size.ts'
 import { type ApiRoutes, newRoutes } from './env.ts'
 import { email, password, permission, role, signedIn } from './people.ts'
 import { record } from './record.ts'
@@ -63,8 +64,10 @@ const sessionSchema = z
 const signIn = createRoute({
   method: 'post',
   path: '/session',
+  operationId: 'signIn',
   summary: 'Sign in; the answer sets the session cookie',
   security: [],
+  middleware: smallBody,
   request: jsonBody(z.strictObject({ email, password })),
   responses: {
     200: jsonAnswer('Signed in.', signInSchema),
@@ -78,6 +81,7 @@ const signIn = createRoute({
 const who = createRoute({
   method: 'get',
   path: '/session',
+  operationId: 'whoAmI',
   summary: 'Who one is, and what one may where',
   responses: { 200: jsonAnswer('Whoever asks.', whoSchema), ...problems },
 })
@@ -85,6 +89,7 @@ const who = createRoute({
 const signOut = createRoute({
   method: 'delete',
   path: '/session',
+  operationId: 'signOut',
   summary: 'Sign out; the answer takes the session cookie away',
   responses: { 204: { description: 'Signed out.' }, ...problems },
 })
@@ -92,6 +97,7 @@ const signOut = createRoute({
 const chooseTenant = createRoute({
   method: 'put',
   path: '/session/tenant',
+  operationId: 'chooseTenant',
   summary: 'Choose the tenant that the session is about',
   request: jsonBody(z.strictObject({ tenantId: slug })),
   responses: { 200: jsonAnswer('Chosen.', z.object({ tenantId: slug })), ...problems },
@@ -100,6 +106,7 @@ const chooseTenant = createRoute({
 const sessions = createRoute({
   method: 'get',
   path: '/sessions',
+  operationId: 'listSessions',
   summary: 'Where one is signed in, newest first',
   responses: {
     200: jsonAnswer('The valid ones.', z.object({ sessions: z.array(sessionSchema) })),
@@ -110,6 +117,7 @@ const sessions = createRoute({
 const endSession = createRoute({
   method: 'delete',
   path: '/sessions/{sessionId}',
+  operationId: 'endSession',
   summary: 'End one of one’s own sessions',
   request: { params: z.object({ sessionId: uuid }) },
   responses: {
@@ -124,6 +132,7 @@ const endSession = createRoute({
 const changePassword = createRoute({
   method: 'put',
   path: '/session/password',
+  operationId: 'changePassword',
   summary: 'Change one’s own password; every session ends, this one included',
   request: jsonBody(z.strictObject({ current: password, next: password })),
   responses: {

@@ -7,7 +7,7 @@ import { resumeTenant, suspendTenant } from '../../tenants/suspend.ts'
 import type { Tenant } from '../../tenants/tenant.ts'
 import { isTimezone } from '../../tenants/timezone.ts'
 import { updateTenant } from '../../tenants/update.ts'
-import { type ApiContext, type ApiRoutes, newRoutes, permit, tenantsWithin } from './env.ts'
+import { type ApiContext, type ApiRoutes, newRoutes, permit, permittedTenants } from './env.ts'
 import { cutPage } from './page.ts'
 import { record } from './record.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time } from './schemas.ts'
@@ -37,6 +37,7 @@ const missing = { 404: problemAnswer('There is no such tenant for whoever asks.'
 const list = createRoute({
   method: 'get',
   path: '/tenants',
+  operationId: 'listTenants',
   summary: 'The tenants whose runs one may see, by their ids',
   request: { query: z.strictObject(pageQuery) },
   responses: {
@@ -48,6 +49,7 @@ const list = createRoute({
 const create = createRoute({
   method: 'post',
   path: '/tenants',
+  operationId: 'createTenant',
   summary: 'Make a tenant, all or nothing: its schema, role and tables',
   request: jsonBody(z.strictObject({ slug, name: name.optional(), timezone: timezone.optional() })),
   responses: {
@@ -61,6 +63,7 @@ const create = createRoute({
 const show = createRoute({
   method: 'get',
   path: '/tenants/{tenantId}',
+  operationId: 'getTenant',
   summary: 'One tenant',
   request: { params },
   responses: { 200: found, ...problems, ...missing },
@@ -69,6 +72,7 @@ const show = createRoute({
 const change = createRoute({
   method: 'patch',
   path: '/tenants/{tenantId}',
+  operationId: 'changeTenant',
   summary: 'Change the name or the time zone; what is left out stays',
   request: {
     params,
@@ -84,6 +88,7 @@ const change = createRoute({
 const suspend = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/suspend',
+  operationId: 'suspendTenant',
   summary: 'Nothing of the tenant runs until it is resumed; what is queued waits',
   request: { params, ...jsonBody(z.strictObject({ reason })) },
   responses: { 200: found, ...problems, ...missing },
@@ -92,6 +97,7 @@ const suspend = createRoute({
 const resume = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/resume',
+  operationId: 'resumeTenant',
   summary: 'Let the tenant’s runs go on',
   request: { params },
   responses: { 200: found, ...problems, ...missing },
@@ -100,6 +106,7 @@ const resume = createRoute({
 const remove = createRoute({
   method: 'delete',
   path: '/tenants/{tenantId}',
+  operationId: 'deleteTenant',
   summary: 'Delete the tenant and everything it has',
   request: {
     params,
@@ -123,7 +130,7 @@ export function tenantRoutes(): ApiRoutes {
   return newRoutes()
     .openapi(list, async (context) => {
       const { limit, after } = context.req.valid('query')
-      const tenantIds = tenantsWithin(context, 'runs:read')
+      const tenantIds = permittedTenants(context, 'runs:read')
       const { tenants } = await context.get('platform').ready()
       const listed = await listTenantPage(tenants, { tenantIds, limit: limit + 1, after })
       const { rows, next } = cutPage(listed, limit, (last) => last.slug)

@@ -33,6 +33,7 @@ const statusAnswer = jsonAnswer('As it is now.', z.object({ status: z.enum(['act
 const list = createRoute({
   method: 'get',
   path: '/users',
+  operationId: 'listUsers',
   summary: 'Everybody, by e-mail address',
   request: { query: z.strictObject(pageQuery) },
   responses: {
@@ -44,6 +45,7 @@ const list = createRoute({
 const create = createRoute({
   method: 'post',
   path: '/users',
+  operationId: 'createUser',
   summary: 'Make an account',
   request: jsonBody(
     z.strictObject({
@@ -72,6 +74,7 @@ const create = createRoute({
 const disable = createRoute({
   method: 'post',
   path: '/users/{userId}/disable',
+  operationId: 'disableUser',
   summary: 'Nobody signs in with it any more, and every session of it ends',
   request: { params },
   responses: { 200: statusAnswer, ...problems, ...missing },
@@ -80,6 +83,7 @@ const disable = createRoute({
 const enable = createRoute({
   method: 'post',
   path: '/users/{userId}/enable',
+  operationId: 'enableUser',
   summary: 'It can be signed in with again, by the password of before',
   request: { params },
   responses: { 200: statusAnswer, ...problems, ...missing },
@@ -88,6 +92,7 @@ const enable = createRoute({
 const changePassword = createRoute({
   method: 'put',
   path: '/users/{userId}/password',
+  operationId: 'setUserPassword',
   summary: 'Set somebody’s password; every session of theirs ends',
   request: { params, ...jsonBody(z.strictObject({ password })) },
   responses: {

@@ -153,6 +153,7 @@ function requestOf(tenantId: string): RunRequest {
     parentRunId: null,
     triggeredBy: { kind: 'app', ref: null },
     replayOf: null,
+    repeatable: true,
     idempotency: null,
     delayMs: 0,
     runAt: null,
