@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
+import ms, { type StringValue } from 'ms'
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
 import { Secret } from './secret.ts'
@@ -48,6 +49,10 @@ export interface Config {
   services: Readonly<Record<string, ServiceSettings>>
   /** Where providers reach this platform's webhooks, without a slash at the end. */
   publicUrl: string | null
+  /** Runs that completed, were cancelled or expired are kept so long after they ended, in milliseconds. */
+  keepCompletedMs: number
+  /** Failed ones. */
+  keepFailedMs: number
   /** Port of `cgk serve`. */
   httpPort: number
   /** Proxies of one's own that a request passes before it is here. Each adds an address to X-Forwarded-For. */
@@ -76,6 +81,17 @@ const ownMigrations = fileURLToPath(new URL('../migrations', import.meta.url))
 
 const wholeNumber = (fallback: number, min: number, max: number) =>
   z.number().int().min(min).max(max).default(fallback)
+
+const dayMs = 86_400_000
+
+/** Between an hour and ten years. */
+const retention = (days: number) =>
+  z
+    .number("must be a duration like '12h' or '30d'")
+    .int()
+    .min(dayMs / 24)
+    .max(3650 * dayMs)
+    .default(days * dayMs)
 
 const url = (start: RegExp, rule: string) =>
   z
@@ -163,6 +179,8 @@ const settings = z.strictObject({
     )
     .default({}),
   publicUrl: httpUrl.nullable().default(null),
+  keepCompletedMs: retention(7),
+  keepFailedMs: retention(90),
   httpPort: wholeNumber(3000, 0, 65_535),
   trustedProxies: wholeNumber(0, 0, 10),
   metricsTenants: wholeNumber(100, 0, 1_000),
@@ -190,6 +208,8 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   shopifyEncryptionKeys: ['SHOPIFY_TOKEN_ENCRYPTION_KEY'],
   services: ['JOBS_SERVICES', readJson],
   publicUrl: ['JOBS_PUBLIC_URL'],
+  keepCompletedMs: ['JOBS_KEEP_COMPLETED', readDuration],
+  keepFailedMs: ['JOBS_KEEP_FAILED', readDuration],
   httpPort: ['JOBS_HTTP_PORT', Number],
   trustedProxies: ['JOBS_TRUSTED_PROXIES', Number],
   metricsTenants: ['JOBS_METRICS_TENANTS', Number],
@@ -246,6 +266,11 @@ function readJson(text: string): unknown {
   } catch {
     return text
   }
+}
+
+/** '12h', '30d', or a number of milliseconds. What is none is left as it is, for the schema to refuse. */
+function readDuration(text: string): unknown {
+  return (text.length <= 100 && ms(text as StringValue)) || text
 }
 
 /** One setting that is given elsewhere, by the same rule. @throws ConfigError. */

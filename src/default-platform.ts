@@ -27,6 +27,7 @@ import type { WorkerOptions } from './engines/worker-options.ts'
 import { ServiceNotConfiguredError } from './errors.ts'
 import { Platform, type PlatformOptions } from './platform.ts'
 import type { BulkActions } from './runs/bulk/bulk.ts'
+import { createFailures, type Failures } from './runs/failures.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import type { Schedules } from './schedules/schedules.ts'
 import type { Lookup } from './services/clients.ts'
@@ -324,6 +325,8 @@ export const schedules: Schedules = {
   resume: (...args) => defaultPlatform().schedules.resume(...args),
   run: (...args) => defaultPlatform().schedules.run(...args),
 }
+
+export const failures: Failures = createFailures(() => defaultPlatform().ready())
 
 /** Runs tasks in this process until it is stopped. */
 export async function startWorker(options?: WorkerOptions): Promise<Worker> {

@@ -328,6 +328,14 @@ export class BulkActionStateError extends JobsError {
   }
 }
 
+export class UnknownFailureGroupError extends JobsError {
+  readonly code = 'FAILURE_GROUP_UNKNOWN'
+
+  constructor(fingerprint: string) {
+    super(`There is no failure group ${describeText(fingerprint)}. List them with: cgk failure:list`)
+  }
+}
+
 /** `triggerAndWait` or `runs.wait` gave up waiting. The run itself goes on. */
 export class WaitTimeoutError extends JobsError {
   readonly code = 'WAIT_TIMEOUT'

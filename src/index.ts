@@ -11,7 +11,7 @@ export { snooze } from './task/snooze.ts'
 export type { BatchItem, WaitOptions } from './task/trigger.ts'
 
 // ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────
-export { audit, bulkActions, runs } from './default-platform.ts'
+export { audit, bulkActions, failures, runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
 export type { Actor, AuditEntry, AuditFilter, AuditLog, AuditRecord } from './audit/audit.ts'
 export type { ActionRun, BulkAction, Edit, Selection } from './runs/bulk/action.ts'
@@ -22,7 +22,9 @@ export type { RunError } from './task/json.ts'
 export type { FollowLogsOptions, ReadLogsOptions } from './runs/journal/logs.ts'
 export type { RunProgress } from './runs/journal/progress.ts'
 export type { RunLogLine, RunLogPage } from './runs/journal/read-lines.ts'
-export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
+export type { Attempt, Run, RunHandle, RunResult, RunState, TriggeredBy } from './task/run.ts'
+export type { CountFilter, RunCount } from './runs/counts.ts'
+export type { FailureFilter, FailureGroup, FailurePage, FailureState } from './runs/failures.ts'
 
 // ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
 export { schedules } from './default-platform.ts'

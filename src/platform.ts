@@ -34,6 +34,7 @@ import { type BulkActions, createBulkActions } from './runs/bulk/bulk.ts'
 import { bulkChannel } from './runs/bulk/confirm.ts'
 import type { BulkDependencies } from './runs/bulk/deps.ts'
 import { BulkDriver } from './runs/bulk/driver.ts'
+import { createFailures, type Failures } from './runs/failures.ts'
 import { Journal } from './runs/journal/journal.ts'
 import { RunLogs } from './runs/journal/logs.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
@@ -93,6 +94,7 @@ export class Platform {
   readonly audit: AuditLog
   /** Replays and cancels of many runs. */
   readonly bulk: BulkActions
+  readonly failures: Failures
   /** What encrypts credentials; needs no database. */
   readonly keys: KeyRings
   readonly #givenTasks: readonly AnyTask[] | undefined
@@ -130,6 +132,7 @@ export class Platform {
     this.credentials = createTenantCredentials(this.keys, () => this.ready())
     this.audit = createAuditLog(async () => (await this.ready()).database)
     this.bulk = createBulkActions(() => this.#bulkDependencies())
+    this.failures = createFailures(() => this.ready())
     this.#givenTasks = tasks
     this.#clock = clock
   }
@@ -423,7 +426,9 @@ export class Platform {
     }
     const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
-    return new PgBossEngine({ url: databaseUrl, database, listener, migrate, logger })
+    const { keepCompletedMs, keepFailedMs } = this.config
+    const retention = { keepCompletedMs, keepFailedMs }
+    return new PgBossEngine({ url: databaseUrl, database, listener, migrate, retention, logger })
   }
 
   /** One tenant's failure is that tenant's: the others start, and `cgk migrate` shows what is wrong. */

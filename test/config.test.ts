@@ -44,6 +44,21 @@ test('paths are resolved, wherever they come from', () => {
   expect(readConfig({}, env)).toMatchObject(resolved)
 })
 
+test('how long runs are kept: a duration in the environment, milliseconds in code', () => {
+  const day = 86_400_000
+  expect(readConfig({}, {})).toMatchObject({ keepCompletedMs: 7 * day, keepFailedMs: 90 * day })
+  const env = { JOBS_KEEP_COMPLETED: '36h', JOBS_KEEP_FAILED: '1y' }
+  expect(readConfig({ keepFailedMs: 5 * day }, env)).toMatchObject({
+    keepCompletedMs: 1.5 * day,
+    keepFailedMs: 5 * day,
+  })
+  for (const text of ['long', '5m', '11y', '-1d']) {
+    expect(() => readConfig({}, { JOBS_KEEP_FAILED: text })).toThrow(
+      /^The configuration is not valid: JOBS_KEEP_FAILED: /,
+    )
+  }
+})
+
 test('Trigger.dev: where it is, and a key that nobody gets to see', () => {
   expect(readConfig({}, {})).toMatchObject({
     triggerApiUrl: 'https://api.trigger.dev',

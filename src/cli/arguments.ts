@@ -1,5 +1,6 @@
 /** Reading what was typed. What is wrong here is a usage error; what a value means is checked by the platform. */
 import { InvalidArgumentError } from 'commander'
+import { parseDuration } from '../task/duration.ts'
 
 export function wholeNumber(text: string): number {
   if (!/^-?\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
@@ -27,6 +28,14 @@ export function jsonObject(text: string): Record<string, unknown> {
     }
   } catch {}
   throw new InvalidArgumentError('It must be a JSON object, quoted for the shell: \'{"name":"value"}\'.')
+}
+
+/** A time as ISO 8601 writes it, or how long ago it was. */
+export function timeAgo(text: string): Date {
+  const ago = parseDuration(text)
+  const time = ago === null ? new Date(text) : new Date(Date.now() - ago)
+  if (!Number.isNaN(time.getTime())) return time
+  throw new InvalidArgumentError('It must be a time like 2026-11-23T13:00:00Z, or a duration like 2h.')
 }
 
 /** `a,b` and a repeated option come to the same. */

@@ -11,6 +11,8 @@ import { deployCheck } from './deploy-check.ts'
 import { dev } from './dev.ts'
 import { doctor } from './doctor.ts'
 import { reportFailure } from './failure.ts'
+import { failureList } from './failure-list.ts'
+import { failureIgnore, failureReopen, failureResolve } from './failure-mark.ts'
 import { holdList } from './hold-list.ts'
 import { leaveAtOnce } from './interrupt.ts'
 import { keyCreate } from './key-create.ts'
@@ -40,8 +42,9 @@ import { worker } from './worker.ts'
 
 const groups: Record<string, Command[]> = {
   'Working:': [dev, worker, serve],
-  'Schedules:': [scheduleList, scheduleSet, scheduleRun, schedulePause, scheduleResume],
   'Runs:': [trigger, runShow, runLogs, runList, runCancel],
+  'Failures:': [failureList, failureResolve, failureIgnore, failureReopen],
+  'Schedules:': [scheduleList, scheduleSet, scheduleRun, schedulePause, scheduleResume],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
   'Credentials:': [credentialSet, credentialList, credentialVerify, credentialDelete, holdList],
   'People and API keys:': [

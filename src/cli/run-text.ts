@@ -18,8 +18,14 @@ export function printRun(run: RunWithAttempts): void {
     priority: run.priority === 0 ? '' : String(run.priority),
     tags: run.tags.map(plain).join(', '),
     'idempotency key': plain(run.idempotencyKey ?? ''),
-    'parent run': run.parentRunId ?? '',
+    'triggered by': [run.triggeredBy.kind, run.triggeredBy.ref ?? ''].join(' ').trim(),
     'replay of': run.replayOf ?? '',
+    'parent run': run.parentRunId ?? '',
+    worker: run.worker ?? '',
+    credentials: Object.entries(run.credentials)
+      .map(([service, version]) => `${service} ${version.slice(0, 12)}`)
+      .join(', '),
+    failure: run.fingerprint ?? '',
     payload: JSON.stringify(run.payload, null, 2),
     output: run.state === 'completed' ? JSON.stringify(run.output, null, 2) : '',
     error: run.error ? (run.error.stack ?? `${run.error.name}: ${run.error.message}`) : '',

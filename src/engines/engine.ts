@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Transaction } from '../db/transaction.ts'
+import type { CountFilter, RunCount } from '../runs/counts.ts'
 import type { AnyTask } from '../task/define.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import type { Attempt, Run, RunHandle, RunRequest, RunState, TriggerKind } from '../task/run.ts'
@@ -29,6 +30,8 @@ export interface Engine {
   /** Those of these runs that exist, in any order. */
   getMany(runIds: readonly string[]): Promise<Run[]>
   list(filter: RunFilter): Promise<RunPage>
+  /** By task, tenant and state; in any order. */
+  counts(filter: CountFilter & { from: Date }): Promise<RunCount[]>
   /** Failed and lost attempts of a run, first to last. */
   attempts(runId: string): Promise<Attempt[]>
   /** Ends an open run; a running one gets its signal aborted. False: it was not open (any more). */

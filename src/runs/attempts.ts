@@ -1,5 +1,4 @@
 /** Failed and lost attempts, of runs on every engine. */
-import type { Database } from '../db/database.ts'
 import type { Attempt } from '../task/run.ts'
 import { isRunId } from './filter.ts'
 
@@ -9,7 +8,12 @@ const attemptsSql = `
   FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`
 
 /** First to last. */
-export async function readAttempts(database: Pick<Database, 'query'>, runId: string): Promise<Attempt[]> {
+/** A database, or a connection that is held. */
+interface Queryable {
+  query<Row extends object>(text: string, values: unknown[]): Promise<{ rows: Row[] }>
+}
+
+export async function readAttempts(database: Queryable, runId: string): Promise<Attempt[]> {
   if (!isRunId(runId)) return []
   return (await database.query<Attempt>(attemptsSql, [runId])).rows
 }

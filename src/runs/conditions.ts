@@ -6,7 +6,7 @@ import { idRange, readCursor } from './filter.ts'
 export type Bind = (value: unknown) => string
 
 /** What a run must be. `run` is the alias of its row. */
-export function contentConditions(filter: RunFilter, bind: Bind): string[] {
+export function contentConditions(filter: Partial<RunFilter>, bind: Bind): string[] {
   const { tenantId, taskId, states, tag, fingerprint, errorText, idPrefix, triggeredBy, replayOf } = filter
   const conditions: string[] = []
   if (tenantId !== undefined) conditions.push(`run.tenant_id = ${bind(tenantId)}`)
@@ -23,6 +23,16 @@ export function contentConditions(filter: RunFilter, bind: Bind): string[] {
     conditions.push(`run.id BETWEEN ${bind(first)}::uuid AND ${bind(last)}::uuid`)
   }
   return conditions
+}
+
+/** The filter without some of its parts: what a way into a table sees to itself. */
+export function without<Part extends keyof RunFilter>(
+  filter: Partial<RunFilter>,
+  parts: readonly Part[],
+): Partial<Omit<RunFilter, Part>> {
+  return Object.fromEntries(
+    Object.entries(filter).filter(([name]) => !(parts as readonly string[]).includes(name)),
+  ) as Partial<Omit<RunFilter, Part>>
 }
 
 /** When it must have been created, and that it comes after the page before. */

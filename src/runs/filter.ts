@@ -38,7 +38,7 @@ export function checkFilter(filter: Partial<RunFilter> = {}): RunFilter {
   return { ...rest, limit }
 }
 
-function text(value: unknown, name: string): void {
+export function text(value: unknown, name: string): void {
   if (typeof value !== 'string') throw new InvalidRunFilterError(`${name} must be a text.`)
   if (value.includes('\0')) throw new InvalidRunFilterError(`${name} has a NUL character.`)
 }
@@ -49,7 +49,7 @@ function states(list: unknown): void {
   throw new InvalidRunFilterError(`states must be some of ${runStates.join(', ')}.`)
 }
 
-function time(value: unknown, name: string): void {
+export function time(value: unknown, name: string): void {
   if (isDate(value) && !Number.isNaN(value.getTime())) return
   throw new InvalidRunFilterError(`${name} must be a Date.`)
 }

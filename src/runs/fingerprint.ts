@@ -29,7 +29,8 @@ const longestMessage = 500
 
 /** From the most certain to the least: what one rule has replaced, no later one sees. */
 const values: [pattern: RegExp, name: string][] = [
-  [/\b[a-z][a-z0-9+.-]*:\/\/[^\s"'`<>)\]]+/gi, '<url>'],
+  // Without the full stop or colon of the sentence it stands in.
+  [/\b[a-z][a-z0-9+.-]*:\/\/[^\s"'`<>)\]]*[^\s"'`<>)\].,:;!?]/gi, '<url>'],
   [/[\w.+-]+@[\w-]+(\.[\w-]+)+/g, '<email>'],
   [/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi, '<uuid>'],
   // An apostrophe within a word (can't) opens nothing.

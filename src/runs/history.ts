@@ -14,8 +14,8 @@ export const keepEnded = `
     ON CONFLICT (id) DO NOTHING
   ),
   tagged AS (
-    INSERT INTO public.platform_run_tags (tag, tenant_id, state, created_at, run_id)
-    SELECT unnest(tags), tenant_id, state, created_at, id FROM ended WHERE tags IS NOT NULL
+    INSERT INTO public.platform_run_tags (tag, tenant_id, task_id, state, created_at, run_id)
+    SELECT unnest(tags), tenant_id, task_id, state, created_at, id FROM ended WHERE tags IS NOT NULL
   ),
   counted AS (
     INSERT INTO public.platform_run_counts (hour, task_id, tenant_id, state, runs)

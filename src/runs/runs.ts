@@ -4,6 +4,7 @@ import { UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
 import type { Attempt, Run, RunHandle } from '../task/run.ts'
+import { type CountFilter, checkCountFilter, type RunCount } from './counts.ts'
 import { checkFilter } from './filter.ts'
 import type { FollowLogsOptions, ReadLogsOptions, RunLogs } from './journal/logs.ts'
 import type { RunProgress } from './journal/progress.ts'
@@ -16,6 +17,8 @@ export interface Runs {
   get(runId: string): Promise<Run & { attempts: Attempt[] }>
   /** A page of runs, newest first; 50 by default. */
   list(filter?: Partial<RunFilter>): Promise<RunPage>
+  /** How many by task, tenant and state: those that ended in the last 24 hours by default, and all that are open. */
+  counts(filter?: CountFilter): Promise<RunCount[]>
   /** Ends an open run; a running one gets its signal aborted. False: it had ended already. Throws UnknownRunError. */
   cancel(runId: string): Promise<boolean>
   /**
@@ -50,6 +53,11 @@ export function createRuns(
     async list(filter = {}) {
       const checked = checkFilter(filter)
       return await (await ready()).engine.list(checked)
+    },
+
+    async counts(filter = {}) {
+      const checked = checkCountFilter(filter, new Date())
+      return await (await ready()).engine.counts(checked)
     },
 
     async cancel(runId) {

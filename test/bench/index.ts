@@ -10,6 +10,7 @@ import pg from 'pg'
 import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
 import { clientLookup, encryption } from './credentials.ts'
 import { drain } from './drain.ts'
+import { history } from './history.ts'
 import { latency } from './latency.ts'
 import { type Benchmark, type BenchmarkServer, measure, report } from './measure.ts'
 import { statement } from './statement.ts'
@@ -23,6 +24,7 @@ const benchmarks: Benchmark[] = [
   drain,
   tenantUpdates,
   latency,
+  history,
   encryption,
   clientLookup,
   telemetry,

@@ -9,6 +9,8 @@ import type { Database } from '../../db/database.ts'
 import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { InvalidRunFilterError } from '../../errors.ts'
+import type { CountFilter, RunCount } from '../../runs/counts.ts'
+import { matches } from '../../runs/matches.ts'
 import { heldByTenant } from '../../task/outcome.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import { addSource } from '../../telemetry/queue-gauges.ts'
@@ -83,6 +85,21 @@ export class InlineEngine implements Engine {
     }
   }
 
+  /** Those that ended in the time asked for, and all that are open. */
+  async counts({ from, to, ...filter }: CountFilter & { from: Date }): Promise<RunCount[]> {
+    const counted = this.#queue
+      .all()
+      .map((run) => toRun(run, this.#queue.now))
+      .filter((run) => matches(run, { ...filter, limit: 1 }))
+      .filter(({ finishedAt: at }) => at === null || (at >= hourOf(from) && (!to || at < hourOf(to))))
+    return [
+      ...Map.groupBy(counted, ({ taskId, tenantId, state }) => [taskId, tenantId, state].join('\n')),
+    ].map(([, same]) => {
+      const { taskId, tenantId, state } = same[0]!
+      return { taskId, tenantId, state, runs: same.length }
+    })
+  }
+
   async attempts(runId: string): Promise<Attempt[]> {
     return (this.#queue.get(runId)?.attempts ?? []).map((attempt) => ({ ...attempt }))
   }
@@ -137,13 +154,8 @@ export class InlineEngine implements Engine {
   }
 }
 
-function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolean {
-  return (
-    (tenantId === undefined || run.tenantId === tenantId) &&
-    (taskId === undefined || run.taskId === taskId) &&
-    (states === undefined || states.includes(run.state)) &&
-    (tag === undefined || run.tags.includes(tag))
-  )
+function hourOf(time: Date): Date {
+  return new Date(Math.floor(time.getTime() / 3_600_000) * 3_600_000)
 }
 
 function readCursor(after: string): number {

@@ -6,6 +6,8 @@ import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
 import { readAttempts } from '../../runs/attempts.ts'
+import type { CountFilter, RunCount } from '../../runs/counts.ts'
+import type { Retention } from '../../runs/retention.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
 import { addSource } from '../../telemetry/queue-gauges.ts'
 import { outsideTraces } from '../../telemetry/span.ts'
@@ -15,6 +17,7 @@ import { readBacklog } from './backlog.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
 import { queueConnections } from './connections.ts'
+import { countRuns } from './count.ts'
 import { Enqueuer } from './enqueue.ts'
 import { listRuns, readRuns, tenantsWithOpenRun } from './read.ts'
 import { countHeld } from './release.ts'
@@ -29,6 +32,7 @@ export interface PgBossEngineOptions {
   /** Opened with the first worker; an app that only triggers needs no connection for listening. */
   listener: Listener
   migrate: boolean
+  retention: Retention
   logger: Logger
 }
 
@@ -41,12 +45,14 @@ export class PgBossEngine implements Engine {
   readonly #listener: Listener
   readonly #boss: Boss
   readonly #enqueuer: Enqueuer
+  readonly #retention: Retention
   readonly #workers = new Set<PgBossWorker>()
 
   constructor(options: PgBossEngineOptions) {
     const { url, database, listener, migrate, logger } = options
     this.#database = database
     this.#listener = listener
+    this.#retention = options.retention
     this.#queue = new Database({
       url,
       poolSize: queueConnections,
@@ -81,6 +87,10 @@ export class PgBossEngine implements Engine {
 
   list(filter: RunFilter): Promise<RunPage> {
     return listRuns(this.#queue, filter)
+  }
+
+  counts(filter: CountFilter & { from: Date }): Promise<RunCount[]> {
+    return countRuns(this.#queue, filter)
   }
 
   attempts(runId: string): Promise<Attempt[]> {
@@ -119,6 +129,7 @@ export class PgBossEngine implements Engine {
       database: this.#database,
       queue: this.#queue,
       boss: this.#boss,
+      retention: this.#retention,
       isListening: () => this.#listener.connected,
       onStopped: (stopped) => {
         endFigures()

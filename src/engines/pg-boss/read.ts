@@ -29,17 +29,21 @@ export async function readRuns(database: Database, runIds: readonly string[]): P
 
 /** Newest first, keyset by (created_at, id): two streams in that order, merged as far as the page goes. */
 export async function listRuns(database: Database, filter: RunFilter): Promise<RunPage> {
+  const { text, values } = pageStatement(filter)
+  const { rows } = await database.queryWith<RunRow & { cursor: string }>(pageSettings, text, values)
+  const page = rows.slice(0, filter.limit)
+  return { runs: page.map(toRun), next: rows.length > filter.limit ? (page.at(-1)?.cursor ?? null) : null }
+}
+
+/** One row more than the page has, to know whether another follows. */
+export function pageStatement(filter: RunFilter): { text: string; values: unknown[] } {
   const values: unknown[] = []
   const bind = (value: unknown) => `$${values.push(value)}`
   const streams = [openPage(filter, bind), endedPage(filter, bind)].filter((stream) => stream !== null)
-  const { rows } = await database.queryWith<RunRow & { cursor: string }>(
-    pageSettings,
-    `SELECT *, created_at::text || '_' || id AS cursor FROM (${streams.join(' UNION ALL ')}) AS run
-     ORDER BY created_at DESC, id DESC LIMIT ${bind(filter.limit + 1)}`,
-    values,
-  )
-  const page = rows.slice(0, filter.limit)
-  return { runs: page.map(toRun), next: rows.length > filter.limit ? (page.at(-1)?.cursor ?? null) : null }
+  const text = `
+    SELECT *, created_at::text || '_' || id AS cursor FROM (${streams.join(' UNION ALL ')}) AS run
+    ORDER BY created_at DESC, id DESC LIMIT ${bind(filter.limit + 1)}`
+  return { text, values }
 }
 
 /** Index: cgk_job_tenant (boss.ts) for what waits, pg-boss's job_i7 for what runs. */

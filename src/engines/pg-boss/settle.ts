@@ -46,8 +46,9 @@ const isTheirs = `j.name = answer.name AND j.id = answer.id
  */
 const settleSql = `
   WITH answer AS (
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::text[], $7::float8[], $8::jsonb[])
-      AS answer (name, id, retry_count, started_on, credentials, kind, delay_ms, output)
+    SELECT * FROM unnest(
+      $1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::jsonb[], $8::text[], $9::float8[]
+    ) AS answer (name, id, retry_count, started_on, credentials, output, kind, delay_ms)
   ),
   suspended AS (
     SELECT slug FROM public.organizations WHERE slug = ANY($10::text[]) AND status = 'suspended' FOR SHARE
@@ -87,13 +88,13 @@ const settleSql = `
       fingerprint: `answer.output->'failure'->>'fingerprint'`,
       attempt: `CASE WHEN answer.kind = 'expired' THEN j.retry_count ELSE j.retry_count + 1 END`,
       started_at: `CASE WHEN answer.kind <> 'expired' THEN j.started_on END`,
-      worker: '$9',
+      worker: '$7',
       credentials: 'answer.credentials',
     })}
   ),
   ${keepEnded},
   failed AS (
-    SELECT id, attempt, task_id, tenant_id, kind AS result, output, started_on AS started_at, $9 AS worker
+    SELECT id, attempt, task_id, tenant_id, kind AS result, output, started_on AS started_at, $7 AS worker
     FROM waiting WHERE kind = 'retry'
     UNION ALL
     SELECT id, attempt, task_id, tenant_id, state, answered, started_at, worker FROM ended WHERE state = 'failed'
@@ -108,24 +109,23 @@ const settleSql = `
   SELECT id, 0 FROM ended`
 
 /**
- * The common case in a shape of its own, a fraction of the work to plan and to send: completed without an output.
- * Index: the primary key.
+ * The common case in a shape of its own, half the work to plan: all have completed. Index: the primary key.
  */
 const completeSql = `
   WITH answer AS (
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[])
-      AS answer (name, id, retry_count, started_on, credentials)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::jsonb[])
+      AS answer (name, id, retry_count, started_on, credentials, output)
   ),
   ended AS (
     DELETE FROM ${jobTable} j USING answer WHERE ${isTheirs}
     RETURNING ${endedJob('j', {
       state: `'completed'`,
-      output: 'NULL::jsonb',
+      output: `nullif(answer.output, 'null')`,
       error: 'NULL::jsonb',
       fingerprint: 'NULL::text',
       attempt: 'j.retry_count + 1',
       started_at: 'j.started_on',
-      worker: '$6',
+      worker: '$7',
       credentials: 'answer.credentials',
     })}
   ),
@@ -139,23 +139,23 @@ export async function settle(
   worker: string,
 ): Promise<Set<string>> {
   const claims = settlements.map(({ claim }) => claim)
-  const fences = [
+  const answers = [
     claims.map((claim) => claim.taskId),
     claims.map((claim) => claim.id),
     claims.map((claim) => claim.retryCount),
     claims.map((claim) => claim.startedOn),
     settlements.map(({ credentials }) => credentials),
+    settlements.map(({ output }) => output),
+    worker,
   ]
   const held = settlements.filter(({ kind }) => kind === 'held')
-  const plain = settlements.every(({ kind, output }) => kind === 'completed' && output === 'null')
-  const { rows } = plain
-    ? await database.queryWith<{ id: string }>(byPrimaryKey, completeSql, [...fences, worker])
+  const allCompleted = settlements.every(({ kind }) => kind === 'completed')
+  const { rows } = allCompleted
+    ? await database.queryWith<{ id: string }>(byPrimaryKey, completeSql, answers)
     : await database.queryWith<{ id: string }>(byPrimaryKey, settleSql, [
-        ...fences,
+        ...answers,
         settlements.map(({ kind }) => kind),
         settlements.map(({ delayMs }) => delayMs),
-        settlements.map(({ output }) => output),
-        worker,
         held.map(({ claim }) => claim.tenantId),
         held.map(({ heldBy }) => heldBy),
       ])

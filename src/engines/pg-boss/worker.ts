@@ -7,6 +7,9 @@
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
+import { addUpCounts } from '../../runs/counts.ts'
+import { addUpFailures } from '../../runs/failure-counts.ts'
+import { deleteOutdated, type Retention } from '../../runs/retention.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
 import { heldByTenant } from '../../task/outcome.ts'
@@ -19,7 +22,6 @@ import { type Flight, Flights } from './flights.ts'
 import { recoverLost } from './heartbeat.ts'
 import { Pace } from './pace.ts'
 import { releaseHeld } from './release.ts'
-import { deleteOutdated } from './retention.ts'
 import { setAside } from './set-aside.ts'
 import { expired, handedBack, type Settlement, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
@@ -42,6 +44,7 @@ export interface WorkerDependencies {
   /** Where claims, settlements and heartbeats travel. */
   queue: Database
   boss: Boss
+  retention: Retention
   /** Whether notifications arrive right now. */
   isListening(): boolean
   onStopped(worker: PgBossWorker): void
@@ -322,6 +325,8 @@ export class PgBossWorker implements Worker {
   async #maintain(): Promise<void> {
     await sweepEnded(this.#queue)
     await this.#dependencies.boss.supervise()
-    await deleteOutdated(this.#queue)
+    await addUpCounts(this.#queue)
+    await addUpFailures(this.#queue)
+    await deleteOutdated(this.#queue, this.#dependencies.retention)
   }
 }

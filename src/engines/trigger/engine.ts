@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { ConfigError, TriggerUnavailableError } from '../../errors.ts'
+import type { CountFilter, RunCount } from '../../runs/counts.ts'
 import { type Attempt, isFinal, type Run, type RunHandle, type RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import {
@@ -17,6 +18,7 @@ import {
   workersElsewhere,
 } from '../engine.ts'
 import { type ApiOptions, TriggerApi } from './api.ts'
+import { countRuns } from './count.ts'
 import { Enqueuer } from './enqueue.ts'
 import { KnownRuns } from './known-runs.ts'
 import { RunReader } from './read.ts'
@@ -72,6 +74,11 @@ export class TriggerEngine implements Engine {
   async list(filter: RunFilter): Promise<RunPage> {
     await this.#enqueuer.settled()
     return await this.#reader.list(filter)
+  }
+
+  async counts(filter: CountFilter & { from: Date }): Promise<RunCount[]> {
+    await this.#enqueuer.settled()
+    return await countRuns(this.#api, filter)
   }
 
   attempts(runId: string): Promise<Attempt[]> {

@@ -3,6 +3,8 @@
  * anybody's is in organizations: Trigger.dev keeps the runs of a tenant that has been deleted, and nobody may see them.
  */
 import { InvalidRunFilterError } from '../../errors.ts'
+import { readAttempts } from '../../runs/attempts.ts'
+import { matches } from '../../runs/matches.ts'
 import type { Attempt, Run } from '../../task/run.ts'
 import type { RunFilter, RunPage } from '../engine.ts'
 import type { ApiFilter, ApiRun, TriggerApi } from './api.ts'
@@ -92,16 +94,10 @@ export class RunReader {
     }
   }
 
-  /** Failed attempts, first to last. Index: the primary key. */
+  /** Failed attempts, first to last. */
   async attempts(runId: string): Promise<Attempt[]> {
     const id = isTriggerId(runId) ? ((await this.getByTriggerId(runId))?.id ?? '') : runId
-    if (!isRunId(id)) return []
-    const { rows } = await this.#database.query<Attempt>(
-      `SELECT attempt, result, error, started_at AS "startedAt", finished_at AS "finishedAt", worker
-       FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`,
-      [id],
-    )
-    return rows
+    return await readAttempts(this.#database, id)
   }
 
   /** Lists tell neither payload nor output nor error, so each run is read. */
@@ -137,7 +133,7 @@ export class RunReader {
 /** Of each run whose tenant is still the one it was made for, the last failed attempt. Index: the primary keys. */
 const completeSql = `
   SELECT asked.trigger_id AS "triggerId", (
-    SELECT jsonb_build_object('attempt', attempt, 'result', result, 'error', error)
+    SELECT jsonb_build_object('attempt', attempt, 'result', result, 'error', error, 'fingerprint', fingerprint)
     FROM public.platform_attempts WHERE run_id = asked.run_id ORDER BY attempt DESC LIMIT 1
   ) AS last
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[]) AS asked (trigger_id, run_id, tenant, created_at)
@@ -152,15 +148,6 @@ function asApiFilter({ tenantId, taskId, states, tag }: RunFilter): Omit<ApiFilt
     ...(taskId !== undefined && { taskIdentifier: taskId }),
     ...(states && { status: toStatuses(states) }),
   }
-}
-
-function matches(run: Run, { tenantId, taskId, states, tag }: RunFilter): boolean {
-  return (
-    (tenantId === undefined || run.tenantId === tenantId) &&
-    (taskId === undefined || run.taskId === taskId) &&
-    (states === undefined || states.includes(run.state)) &&
-    (tag === undefined || run.tags.includes(tag))
-  )
 }
 
 function isTriggerId(text: string): boolean {

@@ -267,6 +267,16 @@ describe('reading', () => {
     expect(await idsOf({ tag: 'crimson', limit: 100 })).toHaveLength(14)
     expect(await idsOf({ taskId: note.id, limit: 1_000 })).toEqual(expect.arrayContaining(ids))
 
+    expect(await idsOf({ tenantId, tag: 'crimson', idPrefix: ids[0]!.slice(0, 12) })).toEqual([ids[0]])
+    expect(await idsOf({ tenantId, errorText: 'anything' })).toEqual([])
+    const counts = await runs.counts({ tenantId })
+    expect(counts.sort((a, b) => b.runs - a.runs)).toEqual([
+      { taskId: note.id, tenantId, state: 'queued', runs: 7 },
+      { taskId: other.id, tenantId, state: 'queued', runs: 1 },
+    ])
+    expect(await runs.counts({ tenantId, taskId: other.id })).toHaveLength(1)
+    expect(await runs.counts({ tenantId, to: new Date(0) })).toEqual([])
+
     const seen: string[] = []
     let after: string | undefined
     do {

@@ -49,13 +49,18 @@ export const nobody = callerWith({})
 
 /** A key of a tenant, or of the platform (null), with these scopes. */
 export async function keyOf(tenantId: string | null, scopes: readonly Permission[]): Promise<Caller> {
+  return callerWith({ authorization: `Bearer ${await keyText(tenantId, scopes)}` })
+}
+
+export async function keyText(tenantId: string | null, scopes: readonly Permission[]): Promise<string> {
   const { auth } = await kit.platform.ready()
-  const { key } = await createApiKey(auth, { tenantId, name: 'test', scopes }, null)
-  return callerWith({ authorization: `Bearer ${key}` })
+  return (await createApiKey(auth, { tenantId, name: 'test', scopes }, null)).key
 }
 
 /** Somebody who has signed in, and who can choose one of their tenants. */
 export interface Person extends Caller {
+  /** As another site would make their browser send requests. */
+  withoutToken: Caller
   chooses(tenantId: string): Promise<void>
 }
 
@@ -72,6 +77,7 @@ export async function userOf(role: TenantRole | 'operator', ...tenantIds: string
   const headers = { cookie: cookie.split(';')[0]!, 'x-csrf-token': csrfToken, origin: 'http://test' }
   return {
     ...callerWith(headers),
+    withoutToken: callerWith({ cookie: headers.cookie }),
     chooses: async (tenantId) => void (await switchTenant(auth, signedIn.sessionId, tenantId)),
   }
 }
