@@ -13,10 +13,13 @@ const credentialSchema = z
   .object({
     service: z.string(),
     key: z.string(),
-    /** `invalid`: the provider refused it, and runs that need the service are held. */
-    status: z.enum(['active', 'invalid']),
-    /** Of the value, to tell values apart; null where it is too short to show any. */
-    lastFour: z.string().nullable(),
+    status: z
+      .enum(['active', 'invalid'])
+      .describe('`invalid`: the provider refused it, and runs that need the service are held.'),
+    lastFour: z
+      .string()
+      .nullable()
+      .describe('Of the value, to tell values apart; null where it is too short to show any.'),
     lastVerifiedAt: time.nullable(),
     lastError: z.string().nullable(),
     createdAt: time,
@@ -28,8 +31,9 @@ const checkSchema = z
   .object({
     tenantId: slug,
     service: z.string(),
-    /** `unknown`: the provider did not say; what was known before stands. */
-    result: z.enum(['valid', 'refused', 'unknown']),
+    result: z
+      .enum(['valid', 'refused', 'unknown'])
+      .describe('`unknown`: the provider did not say; what was known before stands.'),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
   })
   .openapi('CredentialCheck')
@@ -93,7 +97,7 @@ export function credentialRoutes(): ApiRoutes {
     .openapi(list, async (context) => {
       const { slug } = await openTenant(context, context.req.valid('param').tenantId, 'credentials:read')
       const listed = await context.get('platform').credentials.list(slug)
-      return context.json({ credentials: listed.map(describe) }, 200)
+      return context.json({ credentials: listed.map(showCredential) }, 200)
     })
     .openapi(set, async (context) => {
       const { tenantId, service } = context.req.valid('param')
@@ -128,7 +132,7 @@ export function credentialRoutes(): ApiRoutes {
     })
 }
 
-function describe(info: CredentialInfo) {
+function showCredential(info: CredentialInfo): z.input<typeof credentialSchema> {
   const { service, key, status, lastFour, lastVerifiedAt, lastError, createdAt, updatedAt } = info
   return {
     service,

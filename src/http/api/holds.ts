@@ -12,16 +12,14 @@ const holdSchema = z
     tenantId: slug,
     service: z.string(),
     reason: z.enum(holdReasons),
-    /** The provider's, or the platform's. */
-    code: z.string(),
+    code: z.string().describe("The provider's, or the platform's."),
     message: z.string(),
     placedAt: time,
-    /** When it ends by itself; null: when the credential is replaced or verified. */
-    until: time.nullable(),
-    /** It is over, and its runs are being let go. */
-    lifted: z.boolean(),
-    /** Runs that wait. */
-    runs: z.int(),
+    until: time
+      .nullable()
+      .describe('When it ends by itself; null: when the credential is replaced or verified.'),
+    lifted: z.boolean().describe('It is over, and its runs are being let go.'),
+    runs: z.int().describe('Runs that wait.'),
   })
   .openapi('Hold')
 
@@ -57,7 +55,7 @@ export function holdRoutes(): ApiRoutes {
     const { rows, next } = cutPage(listed, limit, ({ tenantId, service }) => `${tenantId} ${service}`)
     const holds = await Promise.all(
       rows.map(async (hold) => ({
-        ...describe(hold),
+        ...showHold(hold),
         runs: await engine.countHeld(hold.tenantId, hold.service),
       })),
     )
@@ -71,7 +69,7 @@ function readCursor(after: string | undefined): { tenantId: string; service: str
   return after === undefined ? null : { tenantId, service }
 }
 
-function describe({ tenantId, service, reason, code, message, placedAt, until, lifted }: Hold) {
+function showHold({ tenantId, service, reason, code, message, placedAt, until, lifted }: Hold) {
   return {
     tenantId,
     service,

@@ -25,8 +25,7 @@ const invitationSchema = z
     tenantId: slug,
     email: z.string(),
     role,
-    /** E-mail address of the sender. */
-    invitedBy: z.string(),
+    invitedBy: z.string().describe('E-mail address of the sender.'),
     status: z.enum(['pending', 'accepted', 'expired', 'revoked']),
     expiresAt: time,
     createdAt: time,
@@ -57,7 +56,7 @@ const list = createRoute({
   method: 'get',
   path: '/tenants/{tenantId}/invitations',
   operationId: 'listInvitations',
-  summary: 'The tenant’s invitations, newest first',
+  summary: "The tenant's invitations, newest first",
   request: { params, query: z.strictObject({ ...pageQuery, after: uuid.optional() }) },
   responses: {
     200: jsonAnswer(
@@ -123,7 +122,7 @@ export function invitationRoutes(): ApiRoutes {
       const { auth } = await context.get('platform').ready()
       const listed = await listInvitations(auth, tenantId, { limit: limit + 1, after })
       const { rows, next } = cutPage(listed, limit, ({ id }) => id)
-      return context.json({ invitations: rows.map(describe), next }, 200)
+      return context.json({ invitations: rows.map(showInvitation), next }, 200)
     })
     .openapi(revoke, async (context) => {
       const { tenantId, invitationId: id } = context.req.valid('param')
@@ -158,7 +157,16 @@ async function guest(context: ApiContext): Promise<UserPrincipal | undefined> {
   return principal ?? undefined
 }
 
-function describe({ id, tenantId, email, role, invitedBy, status, expiresAt, createdAt }: Invitation) {
+function showInvitation({
+  id,
+  tenantId,
+  email,
+  role,
+  invitedBy,
+  status,
+  expiresAt,
+  createdAt,
+}: Invitation): z.input<typeof invitationSchema> {
   return {
     id,
     tenantId,

@@ -13,14 +13,11 @@ const keySchema = z
   .object({
     id: uuid,
     name: z.string(),
-    /** Its first characters. */
-    prefix: z.string(),
-    /** Null: of the platform, good for every tenant. */
-    tenantId: slug.nullable(),
+    prefix: z.string().describe('Its first characters.'),
+    tenantId: slug.nullable().describe('Null: of the platform, good for every tenant.'),
     scopes: z.array(permission),
     expiresAt: time.nullable(),
-    /** To the minute. */
-    lastUsedAt: time.nullable(),
+    lastUsedAt: time.nullable().describe('To the minute.'),
     revokedAt: time.nullable(),
     createdAt: time,
   })
@@ -30,13 +27,9 @@ const ofTenant = z.object({ tenantId: slug })
 const keyPage = z.strictObject({ ...pageQuery, after: uuid.optional() })
 const newKey = jsonBody(
   z.strictObject({
-    name: personName.openapi({ description: 'What it is for.' }),
+    name: personName.describe('What it is for.'),
     scopes: z.array(permission),
-    expiresIn: z
-      .string()
-      .max(20)
-      .optional()
-      .openapi({ description: 'Such as 90d; without, it does not expire.' }),
+    expiresIn: z.string().max(20).optional().describe('Such as 90d; without, it does not expire.'),
   }),
 )
 const listed = jsonAnswer('A page.', z.object({ keys: z.array(keySchema), next: z.string().nullable() }))
@@ -49,7 +42,7 @@ const list = createRoute({
   method: 'get',
   path: '/tenants/{tenantId}/keys',
   operationId: 'listKeys',
-  summary: 'The tenant’s keys, newest first',
+  summary: "The tenant's keys, newest first",
   request: { params: ofTenant, query: keyPage },
   responses: { 200: listed, ...problems, ...missing },
 })
@@ -138,7 +131,7 @@ async function listKeys(
   const { auth } = await context.get('platform').ready()
   const keys = await listApiKeys(auth, { tenantId, limit: limit + 1, after })
   const { rows, next } = cutPage(keys, limit, ({ id }) => id)
-  return { keys: rows.map(describe), next }
+  return { keys: rows.map(showKey), next }
 }
 
 interface AskedKey {
@@ -155,7 +148,7 @@ async function makeKey(context: ApiContext, tenantId: string | null, { name, sco
   const { key, ...info } = await createApiKey(auth, { tenantId, name, scopes, expiresIn: life }, by)
   const details = { prefix: info.prefix, scopes: info.scopes.join(', ') }
   await record(context, { action: 'key.create', tenantId, subject: info.id, details })
-  return { ...describe(info), key }
+  return { ...showKey(info), key }
 }
 
 async function revokeKey(context: ApiContext, tenantId: string | null, keyId: string) {
@@ -166,7 +159,7 @@ async function revokeKey(context: ApiContext, tenantId: string | null, keyId: st
   return { revoked }
 }
 
-function describe(info: ApiKeyInfo) {
+function showKey(info: ApiKeyInfo): z.input<typeof keySchema> {
   const { id, name, prefix, tenantId, scopes, expiresAt, lastUsedAt, revokedAt, createdAt } = info
   return {
     id,

@@ -15,8 +15,7 @@ const memberSchema = z
     name: z.string().nullable(),
     status: z.enum(['active', 'invited', 'disabled']),
     role,
-    /** Beyond the role. */
-    permissions: z.array(permission),
+    permissions: z.array(permission).describe('Beyond the role.'),
     lastLoginAt: time.nullable(),
   })
   .openapi('Member')
@@ -45,7 +44,7 @@ const add = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/members',
   operationId: 'addMember',
-  summary: 'Somebody who has an account becomes one; for operators, for a tenant’s own people invite',
+  summary: "Somebody who has an account becomes one; for operators, for a tenant's own people invite",
   request: {
     params: z.object({ tenantId: slug }),
     ...jsonBody(z.strictObject({ userId: uuid, ...standing })),
@@ -80,7 +79,7 @@ export function memberRoutes(): ApiRoutes {
       const { auth } = await context.get('platform').ready()
       const listed = await listUsers(auth, tenantId, { limit: limit + 1, after })
       const { rows, next } = cutPage(listed, limit, (last) => last.email)
-      return context.json({ members: rows.map((user) => describe(user, tenantId)), next }, 200)
+      return context.json({ members: rows.map((user) => showMember(user, tenantId)), next }, 200)
     })
     .openapi(add, async (context) => {
       const { tenantId } = context.req.valid('param')
@@ -121,7 +120,10 @@ function isLeaving(context: ApiContext, tenantId: string, userId: string): boole
   return principal.kind === 'user' && principal.id === userId && principal.memberships.has(tenantId)
 }
 
-function describe({ id, email, name, status, memberships, lastLoginAt }: User, tenantId: string) {
+function showMember(
+  { id, email, name, status, memberships, lastLoginAt }: User,
+  tenantId: string,
+): z.input<typeof memberSchema> {
   const { role, permissions } = memberships.find((one) => one.tenantId === tenantId)!
   return {
     userId: id,

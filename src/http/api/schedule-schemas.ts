@@ -1,38 +1,35 @@
 /** What routes of schedules share. */
 import { z } from '@hono/zod-openapi'
 import { can } from '../../auth/index.ts'
+import { maskPayload } from '../../runs/mask.ts'
 import type { ListedSchedule } from '../../schedules/list.ts'
+import type { JsonValue } from '../../task/json.ts'
 import type { ApiContext } from './env.ts'
 import { jsonAnswer, jsonBody, problemAnswer, slug, time, uuid } from './schemas.ts'
 
 export const scheduleSchema = z
   .object({
-    /** `orders/reconcile:default`; percent-encoded in a path. */
-    id: z.string(),
+    id: z.string().describe('`orders/reconcile:default`; percent-encoded in a path.'),
     taskId: z.string(),
     key: z.string(),
-    /** Whose; null: as the task says, for all who have nothing else. */
-    tenantId: slug.nullable(),
+    tenantId: slug.nullable().describe('Whose; null: as the task says, for all who have nothing else.'),
     origin: z.enum(['task', 'changed', 'extra']),
     cron: z.string(),
-    /** IANA name, or `tenant`. */
-    timezone: z.string(),
+    timezone: z.string().describe('IANA name, or `tenant`.'),
     catchUp: z.enum(['skip', 'once', 'all']),
     overlap: z.enum(['allow', 'skip']),
-    /** Runs of a tick are spread over so many milliseconds. */
-    windowMs: z.number(),
-    /** Null for whoever may not read payloads. */
-    payload: z.record(z.string(), z.unknown()).nullable(),
+    windowMs: z.number().describe('Runs of a tick are spread over so many milliseconds.'),
+    payload: z
+      .unknown()
+      .describe('Without tenantId; what its task marks is masked without the permission payload:read.'),
     isPaused: z.boolean(),
-    /** `at` is null where each tenant's clock shows it at a moment of its own. */
-    next: z.array(z.object({ at: time.nullable(), clock: z.string(), offset: z.string().nullable() })),
+    next: z
+      .array(z.object({ at: time.nullable(), clock: z.string(), offset: z.string().nullable() }))
+      .describe("`at` is null where each tenant's clock shows it at a moment of its own."),
   })
   .openapi('Schedule')
 
-export const schedule = z
-  .string()
-  .max(300)
-  .openapi({ description: 'Percent-encoded: orders%2Freconcile%3Adefault' })
+export const schedule = z.string().max(300).describe('Percent-encoded: orders%2Freconcile%3Adefault')
 export const missing = { 404: problemAnswer('There is no such tenant or schedule for whoever asks.') }
 export const invalid = {
   422: problemAnswer('The name, the cron text, the time zone or the payload cannot be used.'),
@@ -46,14 +43,24 @@ export const runBody = jsonBody(
       .min(1)
       .max(200)
       .optional()
-      .openapi({ description: 'Asked again with the same one, the same runs are answered.' }),
+      .describe('Asked again with the same one, the same runs are answered.'),
   }),
 )
 
-/** What a payload has in it is for those who may read payloads; everybody else sees that there is one. */
-export function describeSchedule(context: ApiContext, listed: ListedSchedule) {
+/** What a task's schema marks in payloads is masked for those who may not read it. */
+export async function showSchedules(context: ApiContext, listed: readonly ListedSchedule[]) {
+  const registry = await context.get('platform').registry()
+  return listed.map((schedule) => {
+    const isOpen = can(context.get('principal'), 'payload:read', schedule.tenantId)
+    const payload = isOpen
+      ? schedule.payload
+      : maskPayload(registry.get(schedule.taskId).schema, schedule.payload)
+    return showSchedule(schedule, payload)
+  })
+}
+
+function showSchedule(listed: ListedSchedule, payload: JsonValue): z.input<typeof scheduleSchema> {
   const { id, taskId, key, tenantId, origin, cron, timezone, catchUp, overlap, windowMs, isPaused } = listed
-  const isReadable = can(context.get('principal'), 'payload:read', tenantId)
   return {
     id,
     taskId,
@@ -65,7 +72,7 @@ export function describeSchedule(context: ApiContext, listed: ListedSchedule) {
     catchUp,
     overlap,
     windowMs,
-    payload: isReadable ? listed.payload : null,
+    payload,
     isPaused,
     next: listed.next.map(({ at, clock, offset }) => ({ at: at?.toISOString() ?? null, clock, offset })),
   }

@@ -6,7 +6,6 @@ import { parseScheduleId, scheduleId } from '../../schedules/schedule.ts'
 import { type ApiContext, type ApiRoutes, newRoutes, permittedTenants } from './env.ts'
 import { record } from './record.ts'
 import {
-  describeSchedule,
   invalid,
   missing,
   pausedAnswer,
@@ -14,6 +13,7 @@ import {
   runsAnswer,
   schedule,
   scheduleSchema,
+  showSchedules,
 } from './schedule-schemas.ts'
 import { jsonAnswer, jsonBody, problemAnswer, problems, slug } from './schemas.ts'
 import { openTenant } from './tenant-access.ts'
@@ -28,13 +28,7 @@ const list = createRoute({
   request: {
     query: z.strictObject({
       tenant: slug.optional(),
-      count: z.coerce
-        .number()
-        .int()
-        .min(0)
-        .max(100)
-        .default(5)
-        .openapi({ description: 'Next times of each.' }),
+      count: z.coerce.number().int().min(0).max(100).default(5).describe('Next times of each.'),
     }),
   },
   responses: {
@@ -56,7 +50,7 @@ const set = createRoute({
         cron: z.string().max(200).nullable().optional(),
         timezone: z.string().max(100).nullable().optional(),
         payload: z.record(z.string(), z.unknown()).nullable().optional(),
-        extra: z.boolean().optional().openapi({ description: 'One that the task does not declare.' }),
+        extra: z.boolean().optional().describe('One that the task does not declare.'),
       }),
     ),
   },
@@ -116,7 +110,7 @@ export function scheduleRoutes(): ApiRoutes {
       const { tenant, count } = context.req.valid('query')
       const listed =
         tenant === undefined ? await listAll(context, count) : await listOne(context, tenant, count)
-      return context.json({ schedules: listed.map((one) => describeSchedule(context, one)) }, 200)
+      return context.json({ schedules: await showSchedules(context, listed) }, 200)
     })
     .openapi(set, async (context) => {
       const { tenantId, schedule } = context.req.valid('param')
@@ -126,7 +120,8 @@ export function scheduleRoutes(): ApiRoutes {
       const listed = await context.get('platform').schedules.set(tenantId, schedule, { ...settings, extra })
       const details = { cron: listed.cron, timezone: listed.timezone, extra }
       await record(context, { action: 'schedule.set', tenantId, subject: listed.id, details })
-      return context.json(describeSchedule(context, listed), 200)
+      const [shown] = await showSchedules(context, [listed])
+      return context.json(shown!, 200)
     })
     .openapi(reset, async (context) => {
       const { tenantId, schedule } = context.req.valid('param')

@@ -25,8 +25,7 @@ import { jsonAnswer, jsonBody, problemAnswer, problems, slug, time, uuid } from 
 
 const signInSchema = z
   .object({
-    /** To be sent in x-csrf-token with every request that changes something. */
-    csrfToken: z.string(),
+    csrfToken: z.string().describe('To be sent in x-csrf-token with every request that changes something.'),
     user: z.object({ id: uuid, email: z.string() }),
   })
   .openapi('SignIn')
@@ -35,29 +34,24 @@ const whoSchema = z
   .object({
     kind: z.enum(['user', 'key']),
     id: uuid,
-    /** E-mail address of a user; name and first characters of a key. */
-    name: z.string(),
-    /** The one chosen; the key's own. */
-    tenantId: slug.nullable(),
-    /** For every tenant at once. */
-    permissions: z.array(permission),
-    /** What one belongs to. An operator reaches the others as well: see /tenants. */
-    tenants: z.array(z.object({ tenantId: slug, role: role.nullable(), permissions: z.array(permission) })),
-    /** Null for a key, which needs none. */
-    csrfToken: z.string().nullable(),
+    name: z.string().describe('E-mail address of a user; name and first characters of a key.'),
+    tenantId: slug.nullable().describe("The one chosen; the key's own."),
+    permissions: z.array(permission).describe('For every tenant at once.'),
+    tenants: z
+      .array(z.object({ tenantId: slug, role: role.nullable(), permissions: z.array(permission) }))
+      .describe('What one belongs to. An operator reaches the others as well: see /tenants.'),
+    csrfToken: z.string().nullable().describe('Null for a key, which needs none.'),
   })
   .openapi('Who')
 
 const sessionSchema = z
   .object({
     id: uuid,
-    /** The one that asks. */
-    isCurrent: z.boolean(),
+    isCurrent: z.boolean().describe('The one that asks.'),
     address: z.string().nullable(),
     userAgent: z.string().nullable(),
     createdAt: time,
-    /** Unless it is used again. */
-    expiresAt: time,
+    expiresAt: time.describe('Unless it is used again.'),
   })
   .openapi('Session')
 
@@ -118,7 +112,7 @@ const endSession = createRoute({
   method: 'delete',
   path: '/sessions/{sessionId}',
   operationId: 'endSession',
-  summary: 'End one of one’s own sessions',
+  summary: "End one of one's own sessions",
   request: { params: z.object({ sessionId: uuid }) },
   responses: {
     200: jsonAnswer(
@@ -133,7 +127,7 @@ const changePassword = createRoute({
   method: 'put',
   path: '/session/password',
   operationId: 'changePassword',
-  summary: 'Change one’s own password; every session ends, this one included',
+  summary: "Change one's own password; every session ends, this one included",
   request: jsonBody(z.strictObject({ current: password, next: password })),
   responses: {
     204: { description: 'Changed: sign in again.' },

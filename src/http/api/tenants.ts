@@ -18,8 +18,7 @@ const tenantSchema = z
     tenantId: slug,
     name: z.string(),
     status: z.enum(['onboarding', 'active', 'suspended']),
-    /** IANA name. */
-    timezone: z.string(),
+    timezone: z.string().describe('IANA name.'),
     createdAt: time,
   })
   .openapi('Tenant')
@@ -98,7 +97,7 @@ const resume = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/resume',
   operationId: 'resumeTenant',
-  summary: 'Let the tenant’s runs go on',
+  summary: "Let the tenant's runs go on",
   request: { params },
   responses: { 200: found, ...problems, ...missing },
 })
@@ -111,10 +110,7 @@ const remove = createRoute({
   request: {
     params,
     query: z.strictObject({
-      force: z
-        .enum(['true', 'false'])
-        .optional()
-        .openapi({ description: 'Although runs are open: they are lost.' }),
+      force: z.enum(['true', 'false']).optional().describe('Although runs are open: they are lost.'),
     }),
     ...jsonBody(z.strictObject({ reason })),
   },
@@ -134,7 +130,7 @@ export function tenantRoutes(): ApiRoutes {
       const { tenants } = await context.get('platform').ready()
       const listed = await listTenantPage(tenants, { tenantIds, limit: limit + 1, after })
       const { rows, next } = cutPage(listed, limit, (last) => last.slug)
-      return context.json({ tenants: rows.map(describe), next }, 200)
+      return context.json({ tenants: rows.map(showTenant), next }, 200)
     })
     .openapi(create, async (context) => {
       permit(context, 'tenants:write', null)
@@ -142,11 +138,11 @@ export function tenantRoutes(): ApiRoutes {
       const { tenants } = await context.get('platform').ready()
       const created = await createTenant(tenants, slug, options)
       await record(context, { action: 'tenant.create', tenantId: slug })
-      return context.json(describe(created), 201)
+      return context.json(showTenant(created), 201)
     })
     .openapi(show, async (context) => {
       const tenant = await openTenant(context, context.req.valid('param').tenantId, 'runs:read')
-      return context.json(describe(tenant), 200)
+      return context.json(showTenant(tenant), 200)
     })
     .openapi(change, async (context) => {
       const { slug: tenantId } = await openTenant(
@@ -163,7 +159,7 @@ export function tenantRoutes(): ApiRoutes {
         tenantId,
         details: { name: asked.name ?? null, timezone: asked.timezone ?? null },
       })
-      return context.json(describe(changed), 200)
+      return context.json(showTenant(changed), 200)
     })
     .openapi(suspend, async (context) => {
       const { slug: tenantId } = await openTenant(
@@ -175,7 +171,7 @@ export function tenantRoutes(): ApiRoutes {
       const { tenants } = await context.get('platform').ready()
       await suspendTenant(tenants, tenantId)
       await record(context, { action: 'tenant.suspend', tenantId, reason })
-      return context.json(describe(await openTenant(context, tenantId, 'tenants:write')), 200)
+      return context.json(showTenant(await openTenant(context, tenantId, 'tenants:write')), 200)
     })
     .openapi(resume, async (context) => {
       const { slug: tenantId } = await openTenant(
@@ -186,7 +182,7 @@ export function tenantRoutes(): ApiRoutes {
       const { tenants } = await context.get('platform').ready()
       await resumeTenant(tenants, tenantId)
       await record(context, { action: 'tenant.resume', tenantId })
-      return context.json(describe(await openTenant(context, tenantId, 'tenants:write')), 200)
+      return context.json(showTenant(await openTenant(context, tenantId, 'tenants:write')), 200)
     })
     .openapi(remove, async (context) => {
       const { slug: tenantId } = await openTenant(
@@ -214,6 +210,12 @@ async function settleSchedules(context: ApiContext): Promise<void> {
   await (await context.get('platform').ticker()).settle()
 }
 
-function describe({ slug: tenantId, name, status, timezone, createdAt }: Tenant) {
+function showTenant({
+  slug: tenantId,
+  name,
+  status,
+  timezone,
+  createdAt,
+}: Tenant): z.input<typeof tenantSchema> {
   return { tenantId, name, status, timezone, createdAt: createdAt.toISOString() }
 }

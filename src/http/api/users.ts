@@ -18,8 +18,7 @@ const userSchema = z
     name: z.string().nullable(),
     status: z.enum(['active', 'invited', 'disabled']),
     operator: z.boolean(),
-    /** Of an operator, beyond the role, for every tenant. */
-    permissions: z.array(permission),
+    permissions: z.array(permission).describe('Of an operator, beyond the role, for every tenant.'),
     memberships: z.array(membershipSchema),
     lastLoginAt: time.nullable(),
     createdAt: time,
@@ -56,7 +55,7 @@ const create = createRoute({
       permissions: z
         .array(permission)
         .default([])
-        .openapi({ description: 'Of an operator, beyond the role, such as payload:read.' }),
+        .describe('Of an operator, beyond the role, such as payload:read.'),
       membership: z
         .strictObject({ tenantId: slug, role, permissions: z.array(permission).default([]) })
         .optional(),
@@ -93,7 +92,7 @@ const changePassword = createRoute({
   method: 'put',
   path: '/users/{userId}/password',
   operationId: 'setUserPassword',
-  summary: 'Set somebody’s password; every session of theirs ends',
+  summary: "Set somebody's password; every session of theirs ends",
   request: { params, ...jsonBody(z.strictObject({ password })) },
   responses: {
     204: { description: 'Set.' },
@@ -111,7 +110,7 @@ export function userRoutes(): ApiRoutes {
       const { auth } = await context.get('platform').ready()
       const listed = await listUsers(auth, null, { limit: limit + 1, after })
       const { rows, next } = cutPage(listed, limit, (last) => last.email)
-      return context.json({ users: rows.map(describe), next }, 200)
+      return context.json({ users: rows.map(showUser), next }, 200)
     })
     .openapi(create, async (context) => {
       const by = operatorOf(context)
@@ -159,7 +158,7 @@ function operatorOf(context: ApiContext) {
   return personOf(context, 'people:write')
 }
 
-function describe(user: User) {
+function showUser(user: User): z.input<typeof userSchema> {
   const { id, email, name, status, operator, permissions, memberships, lastLoginAt, createdAt } = user
   return {
     id,

@@ -154,7 +154,7 @@ describe('ending sessions', () => {
     expect(await recorded('session.end')).toMatchObject({ actor: { id: maya.id } })
   })
 
-  test('one of several, and only of one’s own', async () => {
+  test("one of several, and only of one's own", async () => {
     const [laptop, phone, other] = [await signIn(maya), await signIn(maya), await signIn(await account())]
     const { sessions } = (await laptop.get('/sessions')).body
     expect(sessions).toMatchObject([{ isCurrent: false }, { isCurrent: true }])
@@ -176,7 +176,7 @@ describe('ending sessions', () => {
 })
 
 describe('PUT /session/tenant', () => {
-  test('chooses among one’s own; others are the same as none', async () => {
+  test("chooses among one's own; others are the same as none", async () => {
     const browser = await signIn(maya)
     const neighbour = await kit.tenant()
     for (const stranger of [neighbour, 'no_such_tenant']) {

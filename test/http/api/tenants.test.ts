@@ -147,7 +147,7 @@ describe('DELETE /tenants/:id', () => {
   })
 })
 
-test('a tenant that is another’s is answered like one that is not there', async () => {
+test("a tenant that is another's is answered like one that is not there", async () => {
   const [tenantId, own] = [await kit.tenant(), await kit.tenant()]
   for (const stranger of [await userOf('owner', own), await keyOf(own, ['runs:read'])]) {
     const [there, nowhere] = [
