@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { disableUser } from '../../../src/auth/index.ts'
-import { app, callerWith, keyOf, kit, nobody, onPlatform } from './kit.ts'
+import { app, type Caller, callerWith, keyOf, kit, nobody, onPlatform } from './kit.ts'
 import { type Account, account, password, postSession, recorded, signIn } from './people.ts'
 
 onPlatform({ tasks: [] })
@@ -143,6 +143,20 @@ describe('GET /session', () => {
     })
     expect(await nobody.get('/session')).toMatchObject({ status: 401, body: { code: 'UNAUTHENTICATED' } })
   })
+})
+
+test('a key has no session, and nobody has none', async () => {
+  const key = await keyOf(tenantId, ['runs:read'])
+  const ask = async (caller: Caller) => [
+    await caller.delete('/session'),
+    await caller.put('/session/password', { current: password, next: password }),
+    await caller.put('/session/tenant', { tenantId }),
+    await caller.get('/sessions'),
+    await caller.delete('/sessions/00000000-0000-4000-8000-000000000000'),
+  ]
+  for (const answer of await ask(key))
+    expect(answer).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } })
+  for (const answer of await ask(nobody)) expect(answer.status).toBe(401)
 })
 
 describe('ending sessions', () => {
