@@ -55,6 +55,8 @@ export interface Config {
   keepFailedMs: number
   /** Port of `cgk serve`. */
   httpPort: number
+  /** Proxies of one's own that a request passes before it is here. Each adds an address to X-Forwarded-For. */
+  trustedProxies: number
   /** Tenants that have figures of their own in metrics; the others are one. */
   metricsTenants: number
   /** Where the caches of tenants are kept. Null: in Postgres. */
@@ -180,6 +182,7 @@ const settings = z.strictObject({
   keepCompletedMs: retention(7),
   keepFailedMs: retention(90),
   httpPort: wholeNumber(3000, 0, 65_535),
+  trustedProxies: wholeNumber(0, 0, 10),
   metricsTenants: wholeNumber(100, 0, 1_000),
   redisUrl: url(/^rediss?:\/\//, 'must start with redis:// or rediss://'),
 } satisfies Record<keyof Config, z.ZodType>)
@@ -208,6 +211,7 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   keepCompletedMs: ['JOBS_KEEP_COMPLETED', readDuration],
   keepFailedMs: ['JOBS_KEEP_FAILED', readDuration],
   httpPort: ['JOBS_HTTP_PORT', Number],
+  trustedProxies: ['JOBS_TRUSTED_PROXIES', Number],
   metricsTenants: ['JOBS_METRICS_TENANTS', Number],
   redisUrl: ['REDIS_URL'],
 }

@@ -43,6 +43,7 @@ import { ScheduleLoop } from './schedules/loop.ts'
 import { createSchedules, type Schedules } from './schedules/schedules.ts'
 import { Ticker } from './schedules/ticker.ts'
 import { TenantClients } from './services/clients.ts'
+import { createTenantCredentials, type TenantCredentials } from './services/credentials.ts'
 import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
@@ -89,6 +90,7 @@ export class Platform {
   readonly logger: Logger
   readonly runs: Runs
   readonly schedules: Schedules
+  readonly credentials: TenantCredentials
   readonly audit: AuditLog
   /** Replays and cancels of many runs. */
   readonly bulk: BulkActions
@@ -127,6 +129,7 @@ export class Platform {
       ])
       return { database, directory, engine, registry, ticker, maxPayloadBytes: this.config.maxPayloadBytes }
     })
+    this.credentials = createTenantCredentials(this.keys, () => this.ready())
     this.audit = createAuditLog(async () => (await this.ready()).database)
     this.bulk = createBulkActions(() => this.#bulkDependencies())
     this.failures = createFailures(() => this.ready())

@@ -1,20 +1,30 @@
 /** The API of version 1, below `/api/v1`: one file for each kind of thing, and the document that describes them all. */
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { bodyLimit } from 'hono/body-limit'
 import { createMiddleware } from 'hono/factory'
 import { timeout } from 'hono/timeout'
 import { leaveScopes } from '../../db/scope.ts'
 import type { Platform } from '../../platform.ts'
-import { problem, unavailable } from '../problem.ts'
+import { unavailable } from '../problem.ts'
 import { auditRoutes } from './audit.ts'
-import { authenticate } from './authenticate.ts'
+import { authenticate, onPlatform } from './authenticate.ts'
+import { bodyUpTo } from './body-size.ts'
+import { credentialRoutes } from './credentials.ts'
 import type { ApiEnv } from './env.ts'
 import { failureRoutes } from './failures.ts'
+import { holdRoutes } from './holds.ts'
+import { acceptRoutes, invitationRoutes } from './invitations.ts'
+import { keyRoutes } from './keys.ts'
+import { memberRoutes } from './members.ts'
 import { cancellationRoutes, replayRoutes } from './replays.ts'
 import { runLogRoutes } from './run-logs.ts'
 import { runRoutes } from './runs.ts'
+import { scheduleRoutes } from './schedules.ts'
+import { platformScheduleRoutes } from './schedules-for-all.ts'
+import { sessionRoutes, signInRoutes } from './session.ts'
 import { taskRoutes } from './tasks.ts'
+import { tenantRoutes } from './tenants.ts'
 import { triggerRoutes } from './trigger.ts'
+import { userRoutes } from './users.ts'
 
 /** A thousand payloads of 16 kB each. */
 const bodyBytes = 16 * 1024 * 1024
@@ -26,7 +36,11 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
   const open = new OpenAPIHono<ApiEnv>()
   open.use('*', apart, timeout(deadlineMs, tooSlow))
   const api = new OpenAPIHono<ApiEnv>()
-  api.use('*', authenticate(platform), bodyLimit({ maxSize: bodyBytes, onError: refuseSize }))
+  api.use('*', onPlatform(platform))
+  // Whoever signs in or accepts an invitation may be nobody yet.
+  api.route('/', signInRoutes())
+  api.route('/', acceptRoutes())
+  api.use('*', authenticate, bodyUpTo(bodyBytes))
   api.route('/', taskRoutes())
   api.route('/', triggerRoutes())
   api.route('/', runRoutes())
@@ -35,6 +49,16 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
   api.route('/', replayRoutes())
   api.route('/', cancellationRoutes())
   api.route('/', auditRoutes())
+  api.route('/', sessionRoutes())
+  api.route('/', tenantRoutes())
+  api.route('/', credentialRoutes())
+  api.route('/', holdRoutes())
+  api.route('/', scheduleRoutes())
+  api.route('/', platformScheduleRoutes())
+  api.route('/', userRoutes())
+  api.route('/', memberRoutes())
+  api.route('/', keyRoutes())
+  api.route('/', invitationRoutes())
   let described: object | undefined
   open.get('/openapi.json', (context) => {
     described ??= document(api)
@@ -59,17 +83,9 @@ export function document(api: OpenAPIHono<ApiEnv>): object {
   })
 }
 
-/** An app that calls this from inside a tenant must not lend the request its context; and nobody keeps an answer. */
-const apart = createMiddleware<ApiEnv>(async (context, next) => {
-  await leaveScopes(next)
-  context.header('cache-control', 'no-store')
-})
+/** An app that calls this from inside a tenant must not lend the request its context. */
+const apart = createMiddleware<ApiEnv>(async (_, next) => await leaveScopes(next))
 
 function tooSlow() {
   return unavailable('TOO_SLOW', 'This took too long.', { retryAfterSeconds })
-}
-
-function refuseSize(): never {
-  const detail = `The body is larger than ${bodyBytes} bytes.`
-  throw problem({ status: 413, code: 'BODY_TOO_LARGE', detail })
 }

@@ -29,11 +29,13 @@ export interface Denial {
    * not, or an answer in which there is nothing of the tenant.
    */
   neighbour: 404 | 403 | 'nothing'
+  /** It is about all tenants at once, so that the tenant's owner may not either. */
+  everywhere?: true
   /** What a key of the tenant is told that has every scope but this one; 404 where it cannot even see the thing. */
   lacking?: 404
 }
 
-/** For everybody, and why. */
+/** For everybody, or asked in another test; and why. */
 export interface OpenRoute {
   route: Denial['route']
   open: string
