@@ -119,14 +119,17 @@ function idFor(context: ApiContext, index: number): Pick<RunRequest, 'repeatable
   return { id, repeatable: true }
 }
 
-/** All were queued together, so those of the same request are all there or none is. */
+/**
+ * All were queued together, so those of the same request are all there or none is. Of a new one, the usual case, one run
+ * is looked for: with Trigger.dev each costs a request.
+ */
 async function refuseOtherUse(context: ApiContext, requests: readonly RunRequest[]): Promise<void> {
-  const repeatable = requests.filter((request) => request.repeatable)
-  if (repeatable.length === 0) return
+  const [first] = requests
+  if (!first?.repeatable) return
   const { engine } = await context.get('platform').ready()
-  const found = await engine.getMany(repeatable.map(({ id }) => id))
-  if (found.length === 0) return
+  if (!(await engine.get(first.id))) return
   const requested = new Map(requests.map((request) => [request.id, request]))
+  const found = await engine.getMany([...requested.keys()])
   if (found.length === requests.length && found.every((run) => isSame(run, requested.get(run.id)))) return
   throw problem({
     status: 409,
