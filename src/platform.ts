@@ -48,6 +48,7 @@ import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { loadRegistry, TaskRegistry } from './task/registry.ts'
+import type { RunRequest } from './task/run.ts'
 import { traceEnqueue } from './telemetry/enqueue-span.ts'
 import { addSource } from './telemetry/queue-gauges.ts'
 import { recordSettled } from './telemetry/settled.ts'
@@ -285,10 +286,12 @@ export class Platform {
         return tenant.timezone
       },
       enqueue: async (requests) => {
-        const { engine, database } = await ready()
+        const { engine, database, directory } = await ready()
         const scope = currentScope()
         const transaction = scope?.database === database && !scope.ended ? scope.transaction : null
-        return await traceEnqueue(requests, (traced) => engine.enqueue(traced, transaction))
+        return await traceEnqueue(await withOrganizations(requests, directory), (traced) =>
+          engine.enqueue(traced, transaction),
+        )
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
       openJournal: async (run) => (await ready()).journal.open(run),
@@ -340,7 +343,10 @@ export class Platform {
       databaseUrl: url,
       onError: (error) => this.logger.warn({ err: error }, 'The cache is in trouble'),
     })
-    const waiter = new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs)
+    const waiter = new RunWaiter((runIds) => engine.getMany(runIds), {
+      longestPauseMs: engine.askedAtMostEveryMs,
+      apart: engine.askedAtMostEveryMs !== undefined,
+    })
     const getRun = (runId: string) => engine.get(runId)
     try {
       await engine.start()
@@ -447,6 +453,19 @@ export class Platform {
     const module = this.config.tasksModule ?? findTasksModule()
     return module ? await loadRegistry(module) : new TaskRegistry([])
   }
+}
+
+async function withOrganizations(
+  requests: readonly RunRequest[],
+  directory: TenantDirectory,
+): Promise<RunRequest[]> {
+  // The tenant's own context knows it; a transaction must not wait for a second connection.
+  const surrounding = currentScope()?.tenant
+  const organizationOf = async (tenantId: string) =>
+    surrounding?.slug === tenantId ? surrounding.organizationId : (await directory.find(tenantId))?.id
+  return await Promise.all(
+    requests.map(async (request) => ({ ...request, organizationId: await organizationOf(request.tenantId) })),
+  )
 }
 
 function refuseUnknownServices({ services }: Config): void {

@@ -84,7 +84,11 @@ const columns: Column<Run>[] = [
   { title: 'task', value: ({ taskId }) => taskId, mayCut: true },
   { title: 'tenant', value: ({ tenantId }) => tenantId, mayCut: true },
   { title: 'state', value: ({ state }) => state },
-  { title: 'attempt', value: ({ attempt, maxAttempts }) => `${attempt}/${maxAttempts}`, align: 'right' },
+  {
+    title: 'attempt',
+    value: ({ attempt, maxAttempts }) => `${attempt}/${maxAttempts || '?'}`,
+    align: 'right',
+  },
   { title: 'created', value: ({ createdAt }) => timeText(createdAt) },
   { title: 'took', value: took, align: 'right' },
   { title: 'error', value: ({ error }) => error?.message ?? '', mayCut: true },
