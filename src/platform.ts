@@ -21,7 +21,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded/inde
 import { Listener } from './db/listener.ts'
 import { migratePublic } from './db/migrations/public.ts'
 import { migrateTenants } from './db/migrations/tenants.ts'
-import { currentScope } from './db/scope.ts'
+import { currentScope, type TenantIdentity } from './db/scope.ts'
 import { type Clock, systemClock } from './engines/clock.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
@@ -287,11 +287,10 @@ export class Platform {
       },
       enqueue: async (requests) => {
         const { engine, database, directory } = await ready()
-        const scope = currentScope()
-        const transaction = scope?.database === database && !scope.ended ? scope.transaction : null
-        return await traceEnqueue(await withOrganizations(requests, directory), (traced) =>
-          engine.enqueue(traced, transaction),
-        )
+        const current = currentScope()
+        const scope = current?.database === database && !current.ended ? current : null
+        const known = await withOrganizations(requests, scope?.tenant ?? null, directory)
+        return await traceEnqueue(known, (traced) => engine.enqueue(traced, scope?.transaction ?? null))
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
       openJournal: async (run) => (await ready()).journal.open(run),
@@ -457,10 +456,10 @@ export class Platform {
 
 async function withOrganizations(
   requests: readonly RunRequest[],
+  surrounding: TenantIdentity | null,
   directory: TenantDirectory,
 ): Promise<RunRequest[]> {
   // The tenant's own context knows it; a transaction must not wait for a second connection.
-  const surrounding = currentScope()?.tenant
   const organizationOf = async (tenantId: string) =>
     surrounding?.slug === tenantId ? surrounding.organizationId : (await directory.find(tenantId))?.id
   return await Promise.all(

@@ -21,7 +21,7 @@ async function drain(): Promise<void> {
     url,
     secretKey,
     waitpoint: (id) => cloud.waitpoint(id),
-    waitForRun: (id) => cloud.waitForRun(id),
+    waitForRun: (...run) => cloud.waitForRun(...run),
   })
   const working = cloud.work({
     runAttempt: (...attempt) => executor.runAttempt(...attempt),
