@@ -2,6 +2,7 @@
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { Attempt, Run, RunState } from '../../task/run.ts'
 import type { ApiListedRun, ApiRun } from './api.ts'
+import { readAttemptFacts } from './attempt-facts.ts'
 import { readRunError } from './run-error.ts'
 import { type RunFacts, readFacts } from './run-facts.ts'
 import { derivedRunId, runIdInTags } from './run-id.ts'
@@ -46,8 +47,7 @@ export function toRun(run: SeenRun, tenantId: string, lastFailed: Attempt | null
     runAt: startOf(run, waits ? waiting : null),
     startedAt: waits ? null : (run.startedAt ?? null),
     finishedAt: run.finishedAt ?? run.expiredAt ?? null,
-    worker: null,
-    credentials: {},
+    ...readAttemptFacts(run.metadata),
   }
 }
 

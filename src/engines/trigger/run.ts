@@ -13,6 +13,7 @@ import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
 import { recordSettled } from '../../telemetry/settled.ts'
 import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
+import { tellAttempt } from './attempt-facts.ts'
 import { begin } from './begin.ts'
 import { maxDurationSeconds } from './max-duration.ts'
 import { dropOldNote, pause } from './pause.ts'
@@ -150,12 +151,13 @@ async function executeOnce(
   await lookAtHolds(task, input, environment)
   const { database, logger } = environment
   const waiting = { turn: attempt.turn, inPlaceMs: host.waitInPlaceMs, database, logger }
-  const { outcome } = await execute(task, input, attempt, {
+  const { outcome, credentials } = await execute(task, input, attempt, {
     ...environment,
     dispatcher: waitingOutside(environment.dispatcher, waiting),
     // The process has no other run to give its place to; the place at Trigger.dev is given by the dispatcher.
     whileWaiting: (wait) => wait(),
   })
+  tellAttempt(credentials)
   return outcome
 }
 
