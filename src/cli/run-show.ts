@@ -1,9 +1,9 @@
 /** `cgk run:show`: one run, with its failed attempts. */
 import { Command } from 'commander'
 import { maskRun } from '../runs/mask.ts'
+import { schemaOf } from '../task/schema-of.ts'
 import { printJson } from './print.ts'
 import { printRun } from './run-text.ts'
-import { schemaOf } from './schema-of.ts'
 import { withQueue } from './session.ts'
 
 export const runShow = new Command('run:show')

@@ -10,6 +10,7 @@ import { authenticate, onPlatform } from './authenticate.ts'
 import { bodyUpTo } from './body-size.ts'
 import { credentialRoutes } from './credentials.ts'
 import type { ApiEnv } from './env.ts'
+import { failureRoutes } from './failures.ts'
 import { holdRoutes } from './holds.ts'
 import { acceptRoutes, invitationRoutes } from './invitations.ts'
 import { keyRoutes } from './keys.ts'
@@ -44,6 +45,7 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
   api.route('/', triggerRoutes())
   api.route('/', runRoutes())
   api.route('/', runLogRoutes())
+  api.route('/', failureRoutes())
   api.route('/', replayRoutes())
   api.route('/', cancellationRoutes())
   api.route('/', auditRoutes())
@@ -57,7 +59,7 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
   api.route('/', memberRoutes())
   api.route('/', keyRoutes())
   api.route('/', invitationRoutes())
-  let described: ReturnType<typeof document> | undefined
+  let described: object | undefined
   open.get('/openapi.json', (context) => {
     described ??= document(api)
     return context.json(described)
@@ -66,7 +68,7 @@ export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
 }
 
 /** Made from the schemas that requests are checked with. */
-export function document(api: OpenAPIHono<ApiEnv>) {
+export function document(api: OpenAPIHono<ApiEnv>): object {
   api.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
   api.openAPIRegistry.registerComponent('securitySchemes', 'session', {
     type: 'apiKey',

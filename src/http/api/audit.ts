@@ -1,8 +1,9 @@
 /** The audit log: who did what to which tenant, and why. */
 import { createRoute, z } from '@hono/zod-openapi'
 import type { AuditEntry } from '../../audit/audit.ts'
-import { type ApiRoutes, newRoutes, permittedTenants } from './env.ts'
+import { type ApiRoutes, newRoutes } from './env.ts'
 import { jsonAnswer, pageQuery, problems, slug, time } from './schemas.ts'
+import { tenantsAsked } from './tenants-asked.ts'
 
 export const actorSchema = z
   .object({
@@ -49,21 +50,16 @@ const listAudit = createRoute({
 export function auditRoutes(): ApiRoutes {
   return newRoutes().openapi(listAudit, async (context) => {
     const { tenant, action, limit, after } = context.req.valid('query')
-    const tenantIds = narrowed(permittedTenants(context, 'audit:read'), tenant)
+    const asked = tenantsAsked(context, 'audit:read', tenant)
+    const tenantIds = asked.filter((one) => one !== null)
     const { entries, next } = await context.get('platform').audit.list({
       limit,
-      ...(tenantIds && { tenantIds }),
+      ...(!asked.includes(null) && { tenantIds }),
       ...(action !== undefined && { action }),
       ...(after !== undefined && { after }),
     })
     return context.json({ entries: entries.map(showEntry), next }, 200)
   })
-}
-
-/** Null: all of them, and what is of no tenant. */
-function narrowed(within: readonly string[] | null, tenant: string | undefined): readonly string[] | null {
-  if (tenant === undefined) return within
-  return within === null || within.includes(tenant) ? [tenant] : []
 }
 
 function showEntry(entry: AuditEntry): z.input<typeof entrySchema> {

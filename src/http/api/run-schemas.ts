@@ -24,8 +24,10 @@ export const runSchema = z
     maxAttempts: count,
     priority: z.int(),
     tags: z.array(z.string()),
-    payload: z.unknown().describe('Without the permission payload:read, masked but for tenantId.'),
-    output: z.unknown().describe('What the task returned; masked like the payload.'),
+    payload: z
+      .unknown()
+      .describe('What its schema marks as pii or secret is masked without the permission payload:read.'),
+    output: z.unknown().describe('What the task returned; masked without the permission payload:read.'),
     error: runErrorSchema.nullable().describe('Why the last attempt failed, or why the run is held.'),
     fingerprint: z.string().nullable().describe('The failure group of the error.'),
     parentRunId: uuid.nullable(),
@@ -73,6 +75,10 @@ export const runDetailsSchema = runSchema
     progress: progressSchema.nullable(),
   })
   .openapi('RunDetails')
+
+export const runCountSchema = z
+  .object({ taskId: z.string(), tenantId: slug, state: z.enum(runStates), runs: count })
+  .openapi('RunCount')
 
 export const logLineSchema = z
   .object({

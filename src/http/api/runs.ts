@@ -4,12 +4,12 @@ import { can } from '../../auth/index.ts'
 import { UnknownRunError } from '../../errors.ts'
 import type { NewStart } from '../../task/options.ts'
 import type { Attempt, Run } from '../../task/run.ts'
-import { problem } from '../problem.ts'
-import { type ApiContext, type ApiRoutes, actorOf, newRoutes, permit, permittedTenants } from './env.ts'
+import { type ApiContext, type ApiRoutes, actorOf, newRoutes, permit } from './env.ts'
 import { readFilter, runQuery, stateQuery } from './run-filter.ts'
-import { runDetailsSchema, runSchema } from './run-schemas.ts'
-import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, time, uuid } from './schemas.ts'
-import { showAttempt, showProgress, showRun } from './show-run.ts'
+import { runCountSchema, runDetailsSchema, runSchema } from './run-schemas.ts'
+import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
+import { showAttempt, showCount, showProgress, showRun } from './show-run.ts'
+import { tenantAsked, tenantsAsked } from './tenants-asked.ts'
 
 export const runParam = z.object({ runId: uuid })
 export const noSuchRun = { 404: problemAnswer('There is no such run for whoever asks.') }
@@ -22,6 +22,28 @@ const listRuns = createRoute({
   request: { query: z.strictObject({ ...runQuery, state: stateQuery, ...pageQuery }) },
   responses: {
     200: jsonAnswer('A page of them.', z.object({ runs: z.array(runSchema), next: z.string().nullable() })),
+    ...problems,
+  },
+})
+
+const countRuns = createRoute({
+  method: 'get',
+  path: '/runs/counts',
+  operationId: 'countRuns',
+  summary: 'How many runs there are, by task, tenant and state',
+  request: {
+    query: z.strictObject({
+      tenant: slug.optional(),
+      task: runQuery.task,
+      from: time.optional().describe('Ended in the hour of this time or later; 24 hours ago by default.'),
+      to: time.optional().describe('Ended before the hour of this time.'),
+    }),
+  },
+  responses: {
+    200: jsonAnswer(
+      'Those that ended in that time, and all that are open.',
+      z.object({ counts: z.array(runCountSchema) }),
+    ),
     ...problems,
   },
 })
@@ -71,21 +93,32 @@ export function runRoutes(): ApiRoutes {
   return newRoutes()
     .openapi(listRuns, async (context) => {
       const { limit, after, tenant, ...filter } = context.req.valid('query')
-      const tenantId = tenantToList(context, tenant)
-      if (tenantId === 'nobody') return context.json({ runs: [], next: null }, 200)
+      const tenantId = tenantAsked(context, 'runs:read', tenant)
+      if (tenantId === undefined) return context.json({ runs: [], next: null }, 200)
       const { runs, next } = await context.get('platform').runs.list({
         ...readFilter(filter),
-        ...(tenantId !== undefined && { tenantId }),
+        ...(tenantId !== null && { tenantId }),
         ...(after !== undefined && { after }),
         limit,
       })
-      return context.json({ runs: runs.map((run) => showRun(context, run)), next }, 200)
+      const shown = await Promise.all(runs.map((run) => showRun(context, run)))
+      return context.json({ runs: shown, next }, 200)
+    })
+    .openapi(countRuns, async (context) => {
+      const { tenant, ...filter } = context.req.valid('query')
+      const { runs } = context.get('platform')
+      const counts = await Promise.all(
+        tenantsAsked(context, 'runs:read', tenant).map((tenantId) =>
+          runs.counts({ ...readFilter(filter), ...(tenantId !== null && { tenantId }) }),
+        ),
+      )
+      return context.json({ counts: counts.flat().map(showCount) }, 200)
     })
     .openapi(getRun, async (context) => {
       const run = await requireRun(context, context.req.valid('param').runId)
       const progress = await context.get('platform').runs.progress(run.id)
       const details = {
-        ...showRun(context, run),
+        ...(await showRun(context, run)),
         attempts: run.attempts.map(showAttempt),
         progress: progress && showProgress(progress),
       }
@@ -114,20 +147,6 @@ export async function requireRun(context: ApiContext, id: string): Promise<Run &
   const run = await context.get('platform').runs.get(id)
   if (can(context.get('principal'), 'runs:read', run.tenantId)) return run
   throw new UnknownRunError(id)
-}
-
-/** Undefined: all. A page of runs is in the order of one tenant's, or of all. */
-function tenantToList(context: ApiContext, given: string | undefined): string | undefined | 'nobody' {
-  const within = permittedTenants(context, 'runs:read')
-  if (within === null) return given
-  if (given !== undefined) return within.includes(given) ? given : 'nobody'
-  const chosen = within.length === 1 ? within[0] : context.get('principal').tenantId
-  if (chosen && within.includes(chosen)) return chosen
-  throw problem({
-    status: 400,
-    code: 'TENANT_NOT_CHOSEN',
-    detail: 'You may see the runs of several tenants: say of which, as in ?tenant=rawdog.',
-  })
 }
 
 async function record(

@@ -1,17 +1,23 @@
 /** A run as whoever asks may see it: the one way out for payloads and outputs. */
 import type { z } from '@hono/zod-openapi'
 import { can } from '../../auth/index.ts'
+import type { RunCount } from '../../runs/counts.ts'
 import type { RunProgress } from '../../runs/journal/progress.ts'
 import type { RunLogLine, RunLogPage } from '../../runs/journal/read-lines.ts'
-import type { JsonValue } from '../../task/json.ts'
+import { maskRun } from '../../runs/mask.ts'
 import type { Attempt, Run } from '../../task/run.ts'
+import { schemaOf } from '../../task/schema-of.ts'
 import type { ApiContext } from './env.ts'
-import type { attemptSchema, logLineSchema, progressSchema, runSchema } from './run-schemas.ts'
+import type {
+  attemptSchema,
+  logLineSchema,
+  progressSchema,
+  runCountSchema,
+  runSchema,
+} from './run-schemas.ts'
 
-const masked = '[masked]'
-
-export function showRun(context: ApiContext, run: Run): z.input<typeof runSchema> {
-  const opened = can(context.get('principal'), 'payload:read', run.tenantId)
+export async function showRun(context: ApiContext, whole: Run): Promise<z.input<typeof runSchema>> {
+  const run = await masked(context, whole)
   return {
     id: run.id,
     taskId: run.taskId,
@@ -21,8 +27,8 @@ export function showRun(context: ApiContext, run: Run): z.input<typeof runSchema
     maxAttempts: run.maxAttempts,
     priority: run.priority,
     tags: [...run.tags],
-    payload: opened ? run.payload : maskPayload(run.payload),
-    output: opened ? run.output : maskOutput(run.output),
+    payload: run.payload,
+    output: run.output,
     error: run.error,
     fingerprint: run.fingerprint,
     parentRunId: run.parentRunId,
@@ -37,6 +43,12 @@ export function showRun(context: ApiContext, run: Run): z.input<typeof runSchema
     worker: run.worker,
     credentials: { ...run.credentials },
   }
+}
+
+/** What the schema marks is for those alone who may read it. */
+async function masked(context: ApiContext, run: Run): Promise<Run> {
+  if (can(context.get('principal'), 'payload:read', run.tenantId)) return run
+  return maskRun(run, schemaOf(await context.get('platform').registry(), run.taskId))
 }
 
 export function showAttempt(attempt: Attempt): z.input<typeof attemptSchema> {
@@ -56,6 +68,10 @@ export function showProgress(progress: RunProgress): z.input<typeof progressSche
   return { attempt, fraction, current, total, message, at: at.toISOString() }
 }
 
+export function showCount({ taskId, tenantId, state, runs }: RunCount): z.input<typeof runCountSchema> {
+  return { taskId, tenantId, state, runs }
+}
+
 export function showLine(line: RunLogLine): z.input<typeof logLineSchema> {
   const { seq, attempt, level, at, message, fields } = line
   return { seq, attempt, level, at: at.toISOString(), message, fields }
@@ -63,17 +79,4 @@ export function showLine(line: RunLogLine): z.input<typeof logLineSchema> {
 
 export function showLines({ lines, next, written }: RunLogPage) {
   return { lines: lines.map(showLine), next, written }
-}
-
-/** What is marked in the schema is not known here yet, so everything but the tenant is masked. */
-function maskPayload(payload: JsonValue): JsonValue {
-  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return maskOutput(payload)
-  return Object.fromEntries(
-    Object.entries(payload).map(([key, value]) => [key, key === 'tenantId' ? value : masked]),
-  )
-}
-
-/** A task declares no schema for what it returns, so nobody can say what in it is whose. */
-function maskOutput(output: JsonValue): JsonValue {
-  return output === null ? null : masked
 }

@@ -1,6 +1,8 @@
 /** The tasks of the platform, as they are defined. */
 import { createRoute, z } from '@hono/zod-openapi'
 import { z as zod } from 'zod'
+import { can } from '../../auth/index.ts'
+import { maskPayload } from '../../runs/mask.ts'
 import { serviceNames } from '../../services/registry.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { ScheduleRule } from '../../task/schedule.ts'
@@ -15,7 +17,7 @@ const scheduleSchema = z.object({
   catchUp: z.enum(['skip', 'once', 'all']),
   overlap: z.enum(['allow', 'skip']),
   windowMs: z.int(),
-  payload: z.record(z.string(), z.unknown()),
+  payload: z.unknown().describe('Without tenantId; masked like that of a run.'),
 })
 
 const taskSchema = z
@@ -61,14 +63,14 @@ const getTask = createRoute({
 export function taskRoutes(): ApiRoutes {
   return newRoutes()
     .openapi(listTasks, async (context) => {
-      const within = permittedTenants(context, 'runs:read')
-      const tasks = (await registryOf(context)).list().map((task) => showTask(task, within))
+      const tasks = (await registryOf(context)).list().map((task) => showTask(context, task))
       return context.json({ tasks: tasks.sort((one, other) => one.id.localeCompare(other.id)) }, 200)
     })
     .openapi(getTask, async (context) => {
-      const within = permittedTenants(context, 'runs:read')
+      // Before it is told whether there is such a task.
+      permittedTenants(context, 'runs:read')
       const task = (await registryOf(context)).get(context.req.valid('param').taskId)
-      return context.json(showTask(task, within), 200)
+      return context.json(showTask(context, task), 200)
     })
 }
 
@@ -76,9 +78,11 @@ async function registryOf(context: ApiContext) {
   return await context.get('platform').registry()
 }
 
-function showTask(task: AnyTask, within: readonly string[] | null): z.input<typeof taskSchema> {
+/** A schedule for one tenant alone is that tenant's matter. */
+function showTask(context: ApiContext, task: AnyTask): z.input<typeof taskSchema> {
   const { id, services, retry, timeoutMs, perTenant, schedules, schema } = task
   const { maxAttempts, minDelayMs, maxDelayMs, factor } = retry
+  const within = permittedTenants(context, 'runs:read')
   const isSeen = ({ onlyTenant }: ScheduleRule) =>
     onlyTenant === null || within === null || within.includes(onlyTenant)
   return {
@@ -87,12 +91,18 @@ function showTask(task: AnyTask, within: readonly string[] | null): z.input<type
     retry: { maxAttempts, minDelayMs, maxDelayMs, factor },
     timeoutMs,
     perTenant,
-    schedules: schedules.filter(isSeen).map(showSchedule),
+    schedules: schedules.filter(isSeen).map((rule) => showSchedule(context, task, rule)),
     payload: zod.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),
   }
 }
 
-function showSchedule(rule: ScheduleRule): z.input<typeof scheduleSchema> {
-  const { key, cron, timezone, onlyTenant, catchUp, overlap, windowMs, payload } = rule
-  return { key, cron, timezone, tenantId: onlyTenant, catchUp, overlap, windowMs, payload }
+function showSchedule(
+  context: ApiContext,
+  { schema }: AnyTask,
+  rule: ScheduleRule,
+): z.input<typeof scheduleSchema> {
+  const { key, cron, timezone, onlyTenant: tenantId, catchUp, overlap, windowMs } = rule
+  const isOpen = can(context.get('principal'), 'payload:read', tenantId)
+  const payload = isOpen ? rule.payload : maskPayload(schema, { ...rule.payload })
+  return { key, cron, timezone, tenantId, catchUp, overlap, windowMs, payload }
 }

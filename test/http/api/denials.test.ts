@@ -11,6 +11,7 @@ import { tenantPayload } from '../../../src/task/payload.ts'
 import { auditDenials } from './denials/audit.ts'
 import { credentialDenials } from './denials/credentials.ts'
 import type { Ask, Denial, OpenRoute, Stage } from './denials/denial.ts'
+import { failureDenials } from './denials/failures.ts'
 import { peopleDenials } from './denials/people.ts'
 import { replayDenials } from './denials/replays.ts'
 import { runDenials } from './denials/runs.ts'
@@ -21,6 +22,7 @@ import { type Answer, type Caller, keyOf, kit, nobody, onPlatform, type Person, 
 
 const listed: readonly (Denial | OpenRoute)[] = [
   ...runDenials,
+  ...failureDenials,
   ...replayDenials,
   ...auditDenials,
   ...sessionDenials,
@@ -54,10 +56,10 @@ let member: Person
 let neighbours: readonly Caller[]
 beforeAll(async () => {
   const [own, neighbour] = [await kit.tenant(), await kit.tenant()]
-  await denied.trigger({ tenantId: own })
+  const { id: failedId } = await denied.trigger({ tenantId: own })
   await kit.drain()
   const { id: runId } = await denied.trigger({ tenantId: own }, { delay: '1h' })
-  stage = { own, runId }
+  stage = { own, runId, failedId }
   operator = await userOf('operator')
   owner = await userOf('owner', own)
   member = await userOf('member', own)

@@ -9,7 +9,10 @@ import { type Caller, keyOf, kit, onPlatform, userOf } from './kit.ts'
 
 const note = defineTask({
   id: 'api/note',
-  payload: tenantPayload({ text: z.string().default('hello') }),
+  payload: tenantPayload({
+    text: z.string().meta({ pii: true }).default('hello'),
+    size: z.string().optional(),
+  }),
   run: ({ text }, { logger, progress }) => {
     logger.info({ length: text.length }, 'Noting')
     progress({ current: 1, total: 2 })
@@ -125,6 +128,50 @@ describe('GET /runs', () => {
   })
 })
 
+describe('GET /runs/counts', () => {
+  test('counts what has ended in a day and what is open, by task, tenant and state', async () => {
+    const [one, two] = [await kit.tenant(), await kit.tenant()]
+    for (const tenantId of [one, one, two]) await note.trigger({ tenantId })
+    await broken.trigger({ tenantId: one })
+    await kit.drain()
+    await note.trigger({ tenantId: one }, { delay: '1h' })
+    const of = (taskId: string, tenantId: string, state: string, runs: number) => ({
+      taskId,
+      tenantId,
+      state,
+      runs,
+    })
+    const ofOne = [
+      of('api/note', one, 'completed', 2),
+      of('api/note', one, 'scheduled', 1),
+      of('api/broken', one, 'failed', 1),
+    ]
+    const ofTwo = [of('api/note', two, 'completed', 1)]
+    const counted = async (caller: Caller, query = '') =>
+      (await caller.get(`/runs/counts${query}`)).body.counts
+    const same = (expected: unknown[]) =>
+      expect.toSatisfy((counts: unknown[]) => {
+        expect(counts).toHaveLength(expected.length)
+        expect(counts).toEqual(expect.arrayContaining(expected))
+        return true
+      })
+    const owner = await userOf('owner', one)
+    expect(await counted(owner)).toEqual(same(ofOne))
+    expect(await counted(owner, `?tenant=${two}`)).toEqual([])
+    expect(await counted(owner, '?task=api%2Fbroken')).toEqual([ofOne[2]])
+    const hourAgo = new Date(Date.now() - 3_600_000).toISOString()
+    expect(await counted(owner, `?to=${hourAgo}`)).toEqual([ofOne[1]])
+    expect(await counted(await userOf('member', one, two))).toEqual(same([...ofOne, ...ofTwo]))
+    expect(await counted(await userOf('operator'))).toEqual(expect.arrayContaining([...ofOne, ...ofTwo]))
+  })
+
+  test('refuses what it cannot count by', async () => {
+    const key = await keyOf(null, ['runs:read'])
+    expect(await key.get('/runs/counts?tag=x')).toMatchObject({ status: 400 })
+    expect(await key.get('/runs/counts?from=now')).toMatchObject({ status: 400 })
+  })
+})
+
 describe('GET /runs/:id', () => {
   test('tells of a run that has completed', async () => {
     const tenantId = await kit.tenant()
@@ -164,9 +211,9 @@ describe('GET /runs/:id', () => {
     ])
   })
 
-  test('masks what went in and came out for those who may not read payloads', async () => {
+  test('masks what is marked in the payload, and the output, for those who may not read payloads', async () => {
     const tenantId = await kit.tenant()
-    const { id } = await note.trigger({ tenantId, text: 'private' })
+    const { id } = await note.trigger({ tenantId, text: 'private', size: 'XL' })
     await kit.drain()
     const callers: [Caller, boolean][] = [
       [await userOf('member', tenantId), false],
@@ -179,7 +226,7 @@ describe('GET /runs/:id', () => {
     for (const [caller, opened] of callers) {
       for (const path of [`/runs/${id}`, `/runs?tenant=${tenantId}`]) {
         const { body } = await caller.get(path)
-        expect((body.runs?.[0] ?? body).payload.tenantId).toBe(tenantId)
+        expect((body.runs?.[0] ?? body).payload).toMatchObject({ tenantId, size: 'XL' })
         expect(JSON.stringify(body).includes('private')).toBe(opened)
       }
     }

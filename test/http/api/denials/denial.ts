@@ -6,8 +6,9 @@ type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export interface Stage {
   /** The tenant whose things are asked for. */
   own: string
-  /** One of its runs, which is open. */
+  /** One of its runs, which is open; and one that has failed. */
   runId: string
+  failedId: string
 }
 
 export interface Ask {

@@ -30,6 +30,12 @@ export const runDenials: readonly Denial[] = [
     neighbour: 'nothing',
   },
   {
+    route: 'GET /runs/counts',
+    permission: 'runs:read',
+    ask: () => ({ path: '/runs/counts' }),
+    neighbour: 'nothing',
+  },
+  {
     route: 'GET /runs/{runId}',
     permission: 'runs:read',
     ask: ({ runId }) => ({ path: `/runs/${runId}` }),
