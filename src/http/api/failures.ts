@@ -2,7 +2,8 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ForbiddenError, UnknownFailureGroupError } from '../../errors.ts'
 import { type FailureGroup, failureStates } from '../../runs/failures.ts'
-import { type ApiContext, type ApiRoutes, actorOf, newRoutes, tenantsWithin } from './env.ts'
+import { type ApiContext, type ApiRoutes, newRoutes, tenantsWithin } from './env.ts'
+import { record } from './record.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
 import { tenantAsked, tenantsAsked } from './tenants-asked.ts'
 
@@ -115,22 +116,25 @@ export function failureRoutes(): ApiRoutes {
     })
     .openapi(resolveFailure, async (context) => {
       const { fingerprint } = context.req.valid('param')
-      await permitMark(context, fingerprint)
+      const tenantId = await permitMark(context, fingerprint)
       await failuresOf(context).resolve(fingerprint)
-      return await marked(context, 'failure.resolve', fingerprint)
+      await record(context, { action: 'failure.resolve', tenantId, subject: fingerprint })
+      return context.json({ fingerprint }, 200)
     })
     .openapi(ignoreFailure, async (context) => {
       const { fingerprint } = context.req.valid('param')
       const { until } = context.req.valid('json')
-      await permitMark(context, fingerprint)
+      const tenantId = await permitMark(context, fingerprint)
       await failuresOf(context).ignore(fingerprint, new Date(until))
-      return await marked(context, 'failure.ignore', fingerprint, { until })
+      await record(context, { action: 'failure.ignore', tenantId, subject: fingerprint, details: { until } })
+      return context.json({ fingerprint }, 200)
     })
     .openapi(reopenFailure, async (context) => {
       const { fingerprint } = context.req.valid('param')
-      await permitMark(context, fingerprint)
+      const tenantId = await permitMark(context, fingerprint)
       await failuresOf(context).reopen(fingerprint)
-      return await marked(context, 'failure.reopen', fingerprint)
+      await record(context, { action: 'failure.reopen', tenantId, subject: fingerprint })
+      return context.json({ fingerprint }, 200)
     })
 }
 
@@ -139,18 +143,19 @@ function failuresOf(context: ApiContext) {
 }
 
 /**
- * A mark holds for all tenants that the group is of, so whoever makes it needs the permission for each of them.
+ * A mark holds for all tenants that the group is of, so whoever makes it needs the permission for each of them. Answers
+ * the tenant where there is but one.
  *
  * @throws UnknownFailureGroupError where it is of none that they may see; ForbiddenError.
  */
-async function permitMark(context: ApiContext, fingerprint: string): Promise<void> {
+async function permitMark(context: ApiContext, fingerprint: string): Promise<string | null> {
   const seen = await tenantsOf(context, fingerprint, tenantsAsked(context, 'runs:read', undefined))
   if (seen.length === 0) throw new UnknownFailureGroupError(fingerprint)
+  const { tenants, last } = await failuresOf(context).get(fingerprint)
   const permitted = tenantsWithin(context, 'failures:write')
-  if (permitted === null) return
-  const own = await tenantsOf(context, fingerprint, permitted)
-  const { tenants } = await failuresOf(context).get(fingerprint)
-  if (own.length < tenants) throw new ForbiddenError('failures:write')
+  const own = permitted && (await tenantsOf(context, fingerprint, permitted))
+  if (own && own.length < tenants) throw new ForbiddenError('failures:write')
+  return tenants === 1 ? last.tenantId : null
 }
 
 /** Those that the group is of; null stands for all. */
@@ -169,24 +174,6 @@ async function tenantsOf(
     }
   })
   return (await Promise.all(asked)).flat()
-}
-
-async function marked(
-  context: ApiContext,
-  action: string,
-  fingerprint: string,
-  details: Record<string, string> = {},
-) {
-  const entry = {
-    actor: actorOf(context),
-    action,
-    tenantId: null,
-    subject: fingerprint,
-    reason: null,
-    details,
-  }
-  await context.get('platform').audit.record(entry)
-  return context.json({ fingerprint }, 200)
 }
 
 function showFailure(group: FailureGroup): z.input<typeof failureSchema> {

@@ -4,7 +4,8 @@ import { can } from '../../auth/index.ts'
 import { UnknownRunError } from '../../errors.ts'
 import type { NewStart } from '../../task/options.ts'
 import type { Attempt, Run } from '../../task/run.ts'
-import { type ApiContext, type ApiRoutes, actorOf, newRoutes, permit } from './env.ts'
+import { type ApiContext, type ApiRoutes, newRoutes, permit } from './env.ts'
+import { record } from './record.ts'
 import { readFilter, runQuery, stateQuery } from './run-filter.ts'
 import { runCountSchema, runDetailsSchema, runSchema } from './run-schemas.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
@@ -128,7 +129,7 @@ export function runRoutes(): ApiRoutes {
       const { id, tenantId } = await requireRun(context, context.req.valid('param').runId)
       permit(context, 'runs:cancel', tenantId)
       const cancelled = await context.get('platform').runs.cancel(id)
-      if (cancelled) await record(context, 'run.cancel', { id, tenantId })
+      if (cancelled) await record(context, { action: 'run.cancel', tenantId, subject: id })
       return context.json({ cancelled }, 200)
     })
     .openapi(rescheduleRun, async (context) => {
@@ -137,7 +138,7 @@ export function runRoutes(): ApiRoutes {
       permit(context, 'runs:cancel', tenantId)
       const start = context.req.valid('json') as NewStart
       const rescheduled = await context.get('platform').runs.reschedule(id, start)
-      if (rescheduled) await record(context, 'run.reschedule', { id, tenantId })
+      if (rescheduled) await record(context, { action: 'run.reschedule', tenantId, subject: id })
       return context.json({ rescheduled }, 200)
     })
 }
@@ -147,13 +148,4 @@ export async function requireRun(context: ApiContext, id: string): Promise<Run &
   const run = await context.get('platform').runs.get(id)
   if (can(context.get('principal'), 'runs:read', run.tenantId)) return run
   throw new UnknownRunError(id)
-}
-
-async function record(
-  context: ApiContext,
-  action: 'run.cancel' | 'run.reschedule',
-  { id, tenantId }: Pick<Run, 'id' | 'tenantId'>,
-): Promise<void> {
-  const { audit } = context.get('platform')
-  await audit.record({ actor: actorOf(context), action, tenantId, subject: id, reason: null, details: {} })
 }

@@ -107,7 +107,7 @@ describe('a failure group', () => {
     expect(await state()).toBe('ignored')
     expect(await admin.post(`${path}/reopen`)).toMatchObject({ status: 200 })
     expect(await state()).toBe('open')
-    const { entries } = await audit.list({ limit: 3 })
+    const { entries } = await audit.list({ tenantIds: [tenantId] })
     expect(entries).toMatchObject([
       { action: 'failure.reopen', subject: fingerprint, actor: { kind: 'user' } },
       { action: 'failure.ignore', details: { until } },
