@@ -175,6 +175,17 @@ export class Platform {
     return options.schedules === false ? worker : await this.#withSchedules(worker)
   }
 
+  /** For a process that works on nothing and tells the figures of what waits and what is held, for all tasks. */
+  async watchQueue(): Promise<void> {
+    const [{ database, engine }, registry] = await Promise.all([this.ready(), this.registry()])
+    const taskIds = registry.list().map(({ id }) => id)
+    this.#endFigures?.()
+    this.#endFigures = addSource({
+      backlog: () => engine.backlog(taskIds),
+      countHolds: () => countHolds(database),
+    })
+  }
+
   /** What makes the runs of schedules, whichever tasks this worker runs: every worker does it for all. */
   async ticker(): Promise<Ticker> {
     const [{ database, engine }, registry] = await Promise.all([this.ready(), this.registry()])

@@ -13,6 +13,7 @@ test('nothing said', () => {
     engine: 'pg-boss',
     migrationsDir: resolve('migrations'),
     tasksModule: null,
+    trustedProxies: 0,
   })
 })
 

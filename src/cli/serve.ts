@@ -24,7 +24,7 @@ export const serve = new Command('serve')
         import('../http/metrics.ts'),
       ])
       await platform.ready()
-      await Promise.all([loadServicesOf(await tasks.list()), countForPrometheus()])
+      await Promise.all([loadServicesOf(await tasks.list()), countForPrometheus(), platform.watchQueue()])
       const driver = await platform.driveBulkActions()
       const { fetch } = createHttpApp({ platform })
       const server = await startHttpServer({ fetch, port: config.httpPort })

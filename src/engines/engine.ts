@@ -9,6 +9,7 @@ import type { AnyTask } from '../task/define.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import type { Attempt, Run, RunHandle, RunRequest, RunState, TriggerKind } from '../task/run.ts'
 import type { ServiceAccess } from '../task/services.ts'
+import type { Backlog } from '../telemetry/queue-gauges.ts'
 import type { TenantWork } from '../tenants/work.ts'
 
 export interface Engine {
@@ -42,6 +43,8 @@ export interface Engine {
   tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]>
   /** How many runs of the tenant wait for this service. */
   countHeld(tenantId: string, service: string): Promise<number>
+  /** What is due of these tasks; nothing where the engine has figures of its own. */
+  backlog(taskIds: readonly string[]): Promise<Backlog[]>
   /** The hold on this service is over: what waited for it may go. */
   release(tenantId: string, service: string): void
   /** Starts running the given tasks in this process. */

@@ -122,6 +122,11 @@ export class TriggerEngine implements Engine {
     return countHeld(this.#api, tenantId, service)
   }
 
+  /** Trigger.dev shows its queues itself, and to ask it for all that waits would be one request for every task. */
+  async backlog(): Promise<[]> {
+    return []
+  }
+
   /** What waits looks for itself (run.ts). */
   release(): void {}
 

@@ -6,7 +6,7 @@ import { mostRuns } from '../../runs/bulk/preview.ts'
 import { runStates } from '../../task/run.ts'
 import { actorSchema } from './audit.ts'
 import { runFilterSchema, showFilter } from './run-filter.ts'
-import { slug, time, uuid } from './schemas.ts'
+import { slug, text, time, uuid } from './schemas.ts'
 
 const count = z.int().min(0)
 const json = z.record(z.string(), z.unknown())
@@ -30,7 +30,7 @@ export const newCancellation = z.strictObject(selection).refine(...either)
 export const newReplay = z.strictObject({ ...selection, edit: editSchema.optional() }).refine(...either)
 
 export const confirmation = z.strictObject({
-  reason: z.string().min(1).max(1_000).describe('Why: it is kept in the audit log.'),
+  reason: text(1_000).min(1).describe('Why: it is kept in the audit log.'),
   perSecond: z.int().min(1).max(10_000).optional().describe('Runs a second at most; 200 by default.'),
 })
 

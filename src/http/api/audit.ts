@@ -2,7 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import type { AuditEntry } from '../../audit/audit.ts'
 import { type ApiRoutes, newRoutes } from './env.ts'
-import { jsonAnswer, pageQuery, problems, slug, time } from './schemas.ts'
+import { jsonAnswer, pageQuery, problems, slug, text, time } from './schemas.ts'
 import { tenantsAsked } from './tenants-asked.ts'
 
 export const actorSchema = z
@@ -34,7 +34,7 @@ const listAudit = createRoute({
   request: {
     query: z.strictObject({
       tenant: slug.optional(),
-      action: z.string().max(100).optional(),
+      action: text(100).optional(),
       ...pageQuery,
     }),
   },

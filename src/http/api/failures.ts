@@ -4,7 +4,17 @@ import { ForbiddenError, UnknownFailureGroupError } from '../../errors.ts'
 import { type FailureGroup, failureStates } from '../../runs/failures.ts'
 import { type ApiContext, type ApiRoutes, newRoutes, tenantsWithin } from './env.ts'
 import { record } from './record.ts'
-import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
+import {
+  jsonAnswer,
+  jsonBody,
+  pageQuery,
+  problemAnswer,
+  problems,
+  slug,
+  text,
+  time,
+  uuid,
+} from './schemas.ts'
 import { tenantAsked, tenantsAsked } from './tenants-asked.ts'
 
 const count = z.int().min(0)
@@ -42,7 +52,7 @@ const listFailures = createRoute({
   request: {
     query: z.strictObject({
       ...tenantQuery,
-      task: z.string().max(100).optional(),
+      task: text(100).optional(),
       state: z.enum(failureStates).optional(),
       ...pageQuery,
     }),

@@ -35,6 +35,10 @@ const list = createRoute({
     query: z.strictObject({
       ...pageQuery,
       limit: z.coerce.number().int().min(1).max(largestPage).default(50),
+      after: z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,47} [a-z]{1,40}$/, 'is not the `next` of a page of holds')
+        .optional(),
       tenant: slug.optional(),
     }),
   },
@@ -63,10 +67,10 @@ export function holdRoutes(): ApiRoutes {
   })
 }
 
-/** What is no cursor is the beginning of the list. */
 function readCursor(after: string | undefined): { tenantId: string; service: string } | null {
-  const [tenantId = '', service = ''] = after?.split(' ') ?? []
-  return after === undefined ? null : { tenantId, service }
+  if (after === undefined) return null
+  const [tenantId, service] = after.split(' ') as [string, string]
+  return { tenantId, service }
 }
 
 function showHold({ tenantId, service, reason, code, message, placedAt, until, lifted }: Hold) {

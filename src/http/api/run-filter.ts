@@ -3,22 +3,20 @@ import { z } from '@hono/zod-openapi'
 import type { RunFilter } from '../../engines/engine.ts'
 import type { ActionFilter } from '../../runs/bulk/action.ts'
 import { runStates, type TriggerKind, triggerKinds } from '../../task/run.ts'
-import { slug, time, uuid } from './schemas.ts'
+import { slug, text, time, uuid } from './schemas.ts'
 
 const states = z.array(z.enum(runStates)).min(1)
 
 const fields = {
   tenant: slug,
-  task: z.string().max(100),
-  tag: z.string().max(128),
+  task: text(100),
+  tag: text(128),
   from: time.describe('Created at this time or later.'),
   to: time.describe('Created before this time.'),
-  fingerprint: z.string().max(100).describe('Failed for what this failure group stands for.'),
-  error: z.string().max(1_000).describe('A text in the message of the error.'),
-  id: z.string().max(36).describe('The beginning of the id: 4 hexadecimal digits or more.'),
-  triggeredBy: z
-    .string()
-    .max(500)
+  fingerprint: text(100).describe('Failed for what this failure group stands for.'),
+  error: text(1_000).describe('A text in the message of the error.'),
+  id: text(36).describe('The beginning of the id: 4 hexadecimal digits or more.'),
+  triggeredBy: text(500)
     .regex(new RegExp(`^(${triggerKinds.join('|')})(:[\\s\\S]+)?$`), 'is none of KIND and KIND:REF')
     .describe(`${triggerKinds.join(', ')}; or one of these and what exactly: schedule:digest/daily:default.`),
   replayOf: uuid,
@@ -32,7 +30,7 @@ export const runFilterSchema = z
 /** `state=failed&state=expired` and `state=failed,expired` are the same. */
 export const runQuery = runFilterSchema.shape
 export const stateQuery = z
-  .preprocess((given) => [given].flat().flatMap((text) => String(text).split(',')), states)
+  .preprocess((given) => [given].flat().flatMap((each) => String(each).split(',')), states)
   .optional()
   .openapi({ type: 'array', items: { type: 'string', enum: [...runStates] } })
 
@@ -75,8 +73,8 @@ export function readFilter(filter: GivenFilter): Omit<Partial<RunFilter>, 'limit
   })
 }
 
-function readTriggeredBy(text: string): { kind: TriggerKind; ref?: string } {
-  const [kind, ...ref] = text.split(':')
+function readTriggeredBy(given: string): { kind: TriggerKind; ref?: string } {
+  const [kind, ...ref] = given.split(':')
   return { kind: kind as TriggerKind, ...(ref.length > 0 && { ref: ref.join(':') }) }
 }
 

@@ -5,7 +5,7 @@ import { maskPayload } from '../../runs/mask.ts'
 import type { ListedSchedule } from '../../schedules/list.ts'
 import type { JsonValue } from '../../task/json.ts'
 import type { ApiContext } from './env.ts'
-import { jsonAnswer, jsonBody, problemAnswer, slug, time, uuid } from './schemas.ts'
+import { jsonAnswer, jsonBody, problemAnswer, slug, text, time, uuid } from './schemas.ts'
 
 export const scheduleSchema = z
   .object({
@@ -29,7 +29,7 @@ export const scheduleSchema = z
   })
   .openapi('Schedule')
 
-export const schedule = z.string().max(300).describe('Percent-encoded: orders%2Freconcile%3Adefault')
+export const schedule = text(300).describe('Percent-encoded: orders%2Freconcile%3Adefault')
 export const missing = { 404: problemAnswer('There is no such tenant or schedule for whoever asks.') }
 export const invalid = {
   422: problemAnswer('The name, the cron text, the time zone or the payload cannot be used.'),

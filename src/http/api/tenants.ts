@@ -10,7 +10,7 @@ import { updateTenant } from '../../tenants/update.ts'
 import { type ApiContext, type ApiRoutes, newRoutes, permit, permittedTenants } from './env.ts'
 import { cutPage } from './page.ts'
 import { record } from './record.ts'
-import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time } from './schemas.ts'
+import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, reason, slug, time } from './schemas.ts'
 import { openTenant } from './tenant-access.ts'
 
 const tenantSchema = z
@@ -28,7 +28,6 @@ const timezone = z
   .string()
   .max(100)
   .refine(isTimezone, 'is no time zone: use an IANA name like Europe/Berlin')
-const reason = z.string().trim().min(1).max(1_000)
 const params = z.object({ tenantId: slug })
 const found = jsonAnswer('The tenant.', tenantSchema)
 const missing = { 404: problemAnswer('There is no such tenant for whoever asks.') }
@@ -38,7 +37,7 @@ const list = createRoute({
   path: '/tenants',
   operationId: 'listTenants',
   summary: 'The tenants whose runs one may see, by their ids',
-  request: { query: z.strictObject(pageQuery) },
+  request: { query: z.strictObject({ ...pageQuery, after: slug.optional() }) },
   responses: {
     200: jsonAnswer('A page.', z.object({ tenants: z.array(tenantSchema), next: z.string().nullable() })),
     ...problems,

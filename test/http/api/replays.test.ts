@@ -191,6 +191,9 @@ describe('a replay', () => {
     [{ filter: { state: ['running'] } }, 400],
     [{ filter: {}, edit: { payload: {} } }, 422],
     [{ filter: {}, edit: {} }, 400],
+    [{ filter: {}, edit: { patch: { note: 'a\0b' } } }, 422],
+    [{ filter: {}, edit: { patch: { note: 'half \ud83d of it' } } }, 422],
+    [{ filter: { error: 'half \ud83d of it' } }, 400],
     [{ runIds: [randomUUID()] }, 404],
   ])('%j is refused', async (body, status) => {
     const key = await keyOf(null, scopes)

@@ -89,6 +89,7 @@ describe('GET /runs', () => {
     ['triggeredBy=magic', 'triggeredBy'],
     ['replayOf=1', 'replayOf'],
     ['tag=a&tag=b', 'tag'],
+    ['tag=%00', 'tag'],
   ])('refuses ?%s', async (query, path) => {
     const key = await keyOf(null, ['runs:read'])
     expect(await key.get(`/runs?${query}`)).toMatchObject({
@@ -97,7 +98,7 @@ describe('GET /runs', () => {
     })
   })
 
-  test.each(['after=x', 'id=zz', 'tag=%00'])('the library refuses ?%s', async (query) => {
+  test.each(['after=x', 'id=zz'])('the library refuses ?%s', async (query) => {
     const key = await keyOf(null, ['runs:read'])
     expect(await key.get(`/runs?${query}`)).toMatchObject({
       status: 400,
