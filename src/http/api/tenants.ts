@@ -144,28 +144,19 @@ export function tenantRoutes(): ApiRoutes {
       return context.json(showTenant(tenant), 200)
     })
     .openapi(change, async (context) => {
-      const { slug: tenantId } = await openTenant(
-        context,
-        context.req.valid('param').tenantId,
-        'tenants:write',
-      )
+      const { tenantId } = context.req.valid('param')
+      await openTenant(context, tenantId, 'tenants:write')
       const asked = context.req.valid('json')
       const { tenants } = await context.get('platform').ready()
       if (asked.timezone !== undefined) await settleSchedules(context)
       const changed = await updateTenant(tenants, tenantId, asked)
-      await record(context, {
-        action: 'tenant.change',
-        tenantId,
-        details: { name: asked.name ?? null, timezone: asked.timezone ?? null },
-      })
+      const details = { name: asked.name ?? null, timezone: asked.timezone ?? null }
+      await record(context, { action: 'tenant.change', tenantId, details })
       return context.json(showTenant(changed), 200)
     })
     .openapi(suspend, async (context) => {
-      const { slug: tenantId } = await openTenant(
-        context,
-        context.req.valid('param').tenantId,
-        'tenants:write',
-      )
+      const { tenantId } = context.req.valid('param')
+      await openTenant(context, tenantId, 'tenants:write')
       const { reason } = context.req.valid('json')
       const { tenants } = await context.get('platform').ready()
       await suspendTenant(tenants, tenantId)
@@ -173,33 +164,22 @@ export function tenantRoutes(): ApiRoutes {
       return context.json(showTenant(await openTenant(context, tenantId, 'tenants:write')), 200)
     })
     .openapi(resume, async (context) => {
-      const { slug: tenantId } = await openTenant(
-        context,
-        context.req.valid('param').tenantId,
-        'tenants:write',
-      )
+      const { tenantId } = context.req.valid('param')
+      await openTenant(context, tenantId, 'tenants:write')
       const { tenants } = await context.get('platform').ready()
       await resumeTenant(tenants, tenantId)
       await record(context, { action: 'tenant.resume', tenantId })
       return context.json(showTenant(await openTenant(context, tenantId, 'tenants:write')), 200)
     })
     .openapi(remove, async (context) => {
-      const { slug: tenantId } = await openTenant(
-        context,
-        context.req.valid('param').tenantId,
-        'tenants:write',
-      )
-      const { force } = context.req.valid('query')
+      const { tenantId } = context.req.valid('param')
+      await openTenant(context, tenantId, 'tenants:write')
+      const force = context.req.valid('query').force === 'true'
       const { reason } = context.req.valid('json')
       const { tenants, clients } = await context.get('platform').ready()
-      await deleteTenant(tenants, tenantId, { force: force === 'true' })
+      await deleteTenant(tenants, tenantId, { force })
       await clients.tenantChanged(tenantId)
-      await record(context, {
-        action: 'tenant.delete',
-        tenantId,
-        reason,
-        details: { force: force === 'true' },
-      })
+      await record(context, { action: 'tenant.delete', tenantId, reason, details: { force } })
       return context.body(null, 204)
     })
 }
@@ -209,12 +189,7 @@ async function settleSchedules(context: ApiContext): Promise<void> {
   await (await context.get('platform').ticker()).settle()
 }
 
-function showTenant({
-  slug: tenantId,
-  name,
-  status,
-  timezone,
-  createdAt,
-}: Tenant): z.input<typeof tenantSchema> {
-  return { tenantId, name, status, timezone, createdAt: createdAt.toISOString() }
+function showTenant(tenant: Tenant): z.input<typeof tenantSchema> {
+  const { slug, name, status, timezone, createdAt } = tenant
+  return { tenantId: slug, name, status, timezone, createdAt: createdAt.toISOString() }
 }
