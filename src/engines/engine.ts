@@ -13,7 +13,7 @@ import type { TenantWork } from '../tenants/work.ts'
 
 export interface Engine {
   readonly name: 'pg-boss' | 'trigger.dev' | 'inline'
-  /** Who waits for a run asks for it no more often than this, where asking costs more than a statement. */
+  /** Where reading a run is a request of its own: who waits for runs asks for each by itself, and no more often than this. */
   readonly askedAtMostEveryMs?: number
   /** Whether a run that is queued in a transaction commits with it; otherwise it is queued after the commit. */
   readonly enqueuesInTransaction: boolean

@@ -104,3 +104,22 @@ it('a pool whose connections are all held says so, instead of waiting for ever',
   expect(refused).toBeInstanceOf(DatabaseSetupError)
   expect((refused as Error).message).toMatch(/10 connections: raise JOBS_POOL_SIZE/)
 })
+
+it('before a long quiet, closes the connections that nobody uses, and only those', async () => {
+  const { database } = tenants
+  const [opened, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const inUse = database.transaction(async () => {
+    await database.sql`SELECT 1`
+    opened.resolve()
+    await goOn.promise
+    return (await database.sql`SELECT 2 AS two`).rows
+  })
+  await opened.promise
+  await Promise.all(slugs.map((slug) => database.withTenant(slug, () => database.sql`SELECT 1`)))
+  expect(database.pool.idleCount).toBeGreaterThan(0)
+  await database.closeIdle()
+  expect(database.pool).toMatchObject({ totalCount: 1, idleCount: 0 })
+  goOn.resolve()
+  expect(await inUse).toEqual([{ two: 2 }])
+  expect((await database.query('SELECT 3 AS three')).rows).toEqual([{ three: 3 }])
+})

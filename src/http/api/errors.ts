@@ -18,7 +18,7 @@ const statuses: Record<string, ContentfulStatusCode> = {
   RUN_UNKNOWN: 404,
   BULK_ACTION_UNKNOWN: 404,
   SCHEDULE_UNKNOWN: 404,
-  FAILURE_UNKNOWN: 404,
+  FAILURE_GROUP_UNKNOWN: 404,
   SERVICE_UNKNOWN: 404,
   USER_UNKNOWN: 404,
   API_KEY_UNKNOWN: 404,
@@ -63,6 +63,12 @@ export function readError(error: unknown): HTTPException | null {
     ...(error instanceof InvalidPayloadError && { issues: error.issues }),
     ...headersOf(error, status),
   })
+}
+
+/** What Hono itself refuses, such as a body that is no JSON, it says in plain text. */
+export function readRefusal(error: HTTPException): HTTPException {
+  if (error.res) return error
+  return problem({ status: 400, code: 'BODY_UNREADABLE', detail: 'The body is no JSON.', cause: error })
 }
 
 function headersOf(error: JobsError, status: number): Pick<ProblemOptions, 'headers'> {

@@ -28,6 +28,7 @@ export const problems = {
   400: problemAnswer('The request does not fit the API.'),
   401: problemAnswer('Nobody has signed in.'),
   403: problemAnswer('Whoever has signed in may not.'),
+  503: problemAnswer('Not at the moment: the same request is answered later, see Retry-After.'),
 }
 
 export function problemAnswer(description: string) {

@@ -57,9 +57,11 @@ export async function preview(dependencies: BulkDependencies, request: PreviewRe
       total += runs.length
       if (request.kind === 'replay') completedLater += await countCompletedLater(runs, dependencies)
     }
+    // One of no runs is still somebody's: theirs who asked, and not everybody's.
+    const tenantIds = total > 0 ? [...tenants.keys()] : [...(request.within ?? [])]
     await database.sql`
       UPDATE public.platform_bulk_actions
-      SET total = ${total}, completed_later = ${completedLater}, tenant_ids = ${[...tenants.keys()]}
+      SET total = ${total}, completed_later = ${completedLater}, tenant_ids = ${tenantIds}
       WHERE id = ${id}`
   })
   return {

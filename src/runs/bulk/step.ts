@@ -93,7 +93,7 @@ async function replay(
       // Once more: the task may be another one than when it was previewed.
       const accepted = await leaveScopes(() => acceptEdited(run, edit, dispatcher))
       if ('problem' in accepted) return { number, state: 'refused', problem: accepted.problem }
-      requests.push(toReplayRequest(run, accepted.input, newRunId!))
+      requests.push(toReplayRequest(accepted.task, run, accepted.input, newRunId!))
       return { number, state: 'done', problem: null }
     }),
   )
