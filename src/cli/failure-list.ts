@@ -42,9 +42,9 @@ const columns: Column<FailureGroup>[] = [
   { title: 'state', value: ({ state }) => state },
   { title: 'times', value: ({ failures }) => String(failures), align: 'right' },
   { title: 'tenants', value: ({ tenants }) => String(tenants), align: 'right' },
-  { title: 'last 24 hours', value: ({ hours }) => sparkline(hours) },
-  { title: 'first seen', value: ({ firstSeenAt }) => timeText(firstSeenAt) },
-  { title: 'last seen', value: ({ lastSeenAt }) => timeText(lastSeenAt) },
+  { title: 'last 24 hours', value: ({ hours }) => sparkline(hours), mayGo: true },
+  { title: 'first seen', value: ({ firstSeenAt }) => timeText(firstSeenAt), mayGo: true },
+  { title: 'last seen', value: ({ lastSeenAt }) => timeText(lastSeenAt), mayGo: true },
   { title: 'task', value: ({ taskId }) => taskId, mayCut: true },
   {
     title: 'error',

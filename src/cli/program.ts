@@ -1,6 +1,7 @@
 /** The commands, and what happens around one: parse, run, report what went wrong, leave with the right code. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { auditList } from './audit-list.ts'
 import { credentialDelete } from './credential-delete.ts'
 import { credentialKey } from './credential-key.ts'
 import { credentialList } from './credential-list.ts'
@@ -20,9 +21,13 @@ import { keyList } from './key-list.ts'
 import { keyRevoke } from './key-revoke.ts'
 import { migrate } from './migrate.ts'
 import { migrateStatus } from './migrate-status.ts'
+import { replayList } from './replay-list.ts'
+import { replayShow } from './replay-show.ts'
+import { replayStop } from './replay-stop.ts'
 import { runCancel } from './run-cancel.ts'
 import { runList } from './run-list.ts'
 import { runLogs } from './run-logs.ts'
+import { runReplay } from './run-replay.ts'
 import { runShow } from './run-show.ts'
 import { scheduleList } from './schedule-list.ts'
 import { schedulePause, scheduleResume } from './schedule-pause.ts'
@@ -43,6 +48,7 @@ import { worker } from './worker.ts'
 const groups: Record<string, Command[]> = {
   'Working:': [dev, worker, serve],
   'Runs:': [trigger, runShow, runLogs, runList, runCancel],
+  'Replays:': [runReplay, replayList, replayShow, replayStop, auditList],
   'Failures:': [failureList, failureResolve, failureIgnore, failureReopen],
   'Schedules:': [scheduleList, scheduleSet, scheduleRun, schedulePause, scheduleResume],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],
@@ -63,7 +69,7 @@ const groups: Record<string, Command[]> = {
 }
 
 const exitCodes = `
-Exit codes: 0 done; 1 refused, or it did not succeed; 2 not a valid command line; 70 a defect, with its stack.
+Exit codes: 0 done; 1 refused, or it did not succeed; 2 not a valid command line, or not confirmed; 70 a defect, with its stack.
 Results go to stdout, logs and errors to stderr.`
 
 export async function main(argv: readonly string[]): Promise<void> {

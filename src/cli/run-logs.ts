@@ -1,9 +1,8 @@
 /** `cgk run:logs`: what a run wrote with its logger, over all its attempts; with --follow until it ends. */
 import { Command, Option } from 'commander'
 import type { RunLogLine } from '../runs/journal/read-lines.ts'
-import { plural } from './print.ts'
+import { TextPrinter } from './log-text.ts'
 import { type Jobs, withQueue } from './session.ts'
-import { plain } from './table.ts'
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
 
@@ -52,34 +51,4 @@ class JsonPrinter {
   line(line: RunLogLine): void {
     console.log(JSON.stringify(line))
   }
-}
-
-class TextPrinter {
-  #seq = 0
-  #attempt = 1
-
-  gapBefore({ seq }: RunLogLine): void {
-    const missing = seq - this.#seq - 1
-    this.#seq = seq
-    if (missing > 0) console.log(`(${plural(missing, 'line')} not kept)`)
-  }
-
-  /** `2026-11-23 13:57:55.123Z info  Fetched a page  page=3` */
-  line({ attempt, at, level, message, fields }: RunLogLine): void {
-    if (attempt !== this.#attempt) console.log(`Attempt ${attempt}:`)
-    this.#attempt = attempt
-    const { err, ...others } = fields
-    const time = `${at.toISOString().slice(0, 23).replace('T', ' ')}Z`
-    const named = Object.entries(others).map(
-      ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-    )
-    console.log(plain(`${time} ${level.padEnd(5)} ${[message, ...named].filter(Boolean).join('  ')}`))
-    for (const text of errorLines(err)) console.log(`  ${plain(text)}`)
-  }
-}
-
-function errorLines(err: unknown): string[] {
-  if (err === undefined) return []
-  const stack = typeof err === 'object' && err !== null && 'stack' in err ? err.stack : undefined
-  return typeof stack === 'string' ? stack.split('\n') : [JSON.stringify(err)]
 }

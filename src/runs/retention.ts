@@ -6,6 +6,7 @@
  * its attempts, however old it is; and what is deleted stays counted in its group.
  */
 import type { Database } from '../db/database.ts'
+import { deleteOutdatedActions } from './bulk/outdated.ts'
 import { selectStripes } from './stripes.ts'
 
 export interface Retention {
@@ -107,4 +108,5 @@ export async function deleteOutdated(
   }
   for (const text of [oldAttemptsSql, oldCountsSql, oldGroupsSql]) await database.query(text, [keepFailedMs])
   for (const text of [expiredKeysSql, oldEventsSql]) await database.query(text)
+  await deleteOutdatedActions(database)
 }

@@ -76,10 +76,10 @@ test('run:list finds by failure, text, time, id and what triggered it', async ()
   const found = async (...args: string[]) => (await cgkJson<{ runs: Run[] }>(['run:list', ...args], env)).runs
   const [byFailure, byText, none, later, byApp] = await Promise.all([
     found('--failure', fingerprint, '--tenant', 'store'),
-    found('--text', 'NO LUCK'),
-    found('--text', 'no such text'),
-    found('--from', '2999-01-01'),
-    found('--from', '1h', '--triggered-by', 'app', '--state', 'failed'),
+    found('--error', 'NO LUCK'),
+    found('--error', 'no such text'),
+    found('--since', '2999-01-01'),
+    found('--since', '1h', '--triggered-by', 'app', '--state', 'failed'),
   ])
   expect(byFailure).toHaveLength(2)
   expect([byText, none, later, byApp].map(({ length }) => length)).toEqual([3, 0, 0, 3])
@@ -89,7 +89,7 @@ test('run:list finds by failure, text, time, id and what triggered it', async ()
     found('--triggered-by', `run:${id}`),
     cgk(['run:list', '--id', 'abc'], env),
     cgk(['run:list', '--triggered-by', 'nobody'], env),
-    cgk(['run:list', '--from', 'yesterday'], env),
+    cgk(['run:list', '--since', 'yesterday'], env),
   ])
   expect(byId.map((run) => run.id)).toContain(id)
   expect(ofRun).toEqual([])
