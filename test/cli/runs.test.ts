@@ -35,7 +35,9 @@ describe('trigger', () => {
     const ended = await cgk(['trigger', 'work/fail', '--payload', '{"tenantId":"shop"}', '--wait'], env)
     expect(ended.code).toBe(1)
     expect(ended.stdout).toMatch(/^error +AbortTaskError: No luck\.$/m)
-    expect(ended.stdout).toMatch(/^Failed attempts:\nattempt .*\n +1 +failed .* AbortTaskError \(TASK_ABORTED\): No luck\.$/m)
+    expect(ended.stdout).toMatch(
+      /^Failed attempts:\nattempt .*\n +1 +failed .* AbortTaskError \(TASK_ABORTED\): No luck\.$/m,
+    )
     expect(ended.stdout).not.toContain('\u001b')
   })
 
