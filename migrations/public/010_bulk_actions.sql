@@ -25,9 +25,11 @@ CREATE TABLE public.platform_bulk_actions (
   finished_at timestamptz
 );
 
--- For whoever does the next step, and for deleting old ones.
+-- For whoever does the next step; for lists; for deleting what nobody has confirmed, and what ended long ago.
 CREATE INDEX platform_bulk_actions_running ON public.platform_bulk_actions (next_step_at) WHERE state = 'running';
 CREATE INDEX platform_bulk_actions_created_at ON public.platform_bulk_actions (created_at, id);
+CREATE INDEX platform_bulk_actions_previewed ON public.platform_bulk_actions (created_at) WHERE state = 'previewed';
+CREATE INDEX platform_bulk_actions_finished ON public.platform_bulk_actions (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE public.platform_bulk_action_runs (
   action_id uuid NOT NULL REFERENCES public.platform_bulk_actions ON DELETE CASCADE,
@@ -44,8 +46,8 @@ CREATE TABLE public.platform_bulk_action_runs (
 );
 
 CREATE INDEX platform_bulk_action_runs_waiting ON public.platform_bulk_action_runs (action_id, number) WHERE state = 'waiting';
--- For deleting a tenant.
-CREATE INDEX platform_bulk_action_runs_tenant ON public.platform_bulk_action_runs (tenant_id);
+-- For deleting a tenant, in the order in which a step locks them.
+CREATE INDEX platform_bulk_action_runs_tenant ON public.platform_bulk_action_runs (tenant_id, action_id, number);
 
 -- Who did what to which tenant, and why. Rows are only ever added.
 CREATE TABLE public.platform_audit (

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { User } from '../../src/auth/index.ts'
 import { createTestDatabase, type TestDatabase } from '../../src/testing/database.ts'
 import { cgk, cgkJson, type Ended, type Environment, fixtureTasks, startCgk } from './cgk.ts'
+import { cgkAtTerminal } from './terminal.ts'
 
 const password = 'a horse on the moon'
 
@@ -105,22 +104,13 @@ describe('user:create refuses', () => {
 })
 
 test('at a terminal the password is asked for twice, and not shown', async () => {
-  const create = async (...typed: [string, string]) => {
-    // `script` gives the command a terminal.
-    const command = `${process.execPath} src/cli/cgk.ts user:create typed@example.com`
-    const child = spawn('script', ['-qec', command, '/dev/null'], { env: { ...process.env, ...env } })
-    let shown = ''
-    const questions = ['Password', 'The same once more']
-    child.stdout.on('data', (data) => {
-      shown += data
-      if (questions.length === 0 || !shown.includes(questions[0]!)) return
-      questions.shift()
-      // The prompt listens once it has been drawn.
-      setTimeout(() => child.stdin.write(`${typed[1 - questions.length]}\r`), 300)
-    })
-    const [code] = await once(child, 'close')
-    said += shown
-    return { code, shown }
+  const create = async (first: string, second: string) => {
+    const ended = await cgkAtTerminal(['user:create', 'typed@example.com'], env, [
+      ['Password', `${first}\r`],
+      ['The same once more', `${second}\r`],
+    ])
+    said += ended.shown
+    return ended
   }
   const different = await create(password, `${password}!`)
   expect(different).toEqual({ code: 2, shown: expect.stringContaining('two different passwords') })

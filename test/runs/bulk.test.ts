@@ -2,7 +2,14 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { bulkActions, resumeTenant, runs, startWorker, suspendTenant } from '../../src/default-platform.ts'
+import {
+  bulkActions,
+  deleteTenant,
+  resumeTenant,
+  runs,
+  startWorker,
+  suspendTenant,
+} from '../../src/default-platform.ts'
 import { PgBossEngine } from '../../src/engines/pg-boss/engine.ts'
 import {
   AbortTaskError,
@@ -12,6 +19,7 @@ import {
   UnknownBulkActionError,
   UnknownRunError,
 } from '../../src/errors.ts'
+import { deleteOldActions } from '../../src/runs/bulk/retention.ts'
 import { takeStep } from '../../src/runs/bulk/step.ts'
 import { defineTask } from '../../src/task/define.ts'
 import { tenantPayload } from '../../src/task/payload.ts'
@@ -405,4 +413,153 @@ test('a cancel ends queued and running runs, which get their signal; what has en
   expect((await bulkActions.get(id)).counts).toMatchObject({ done: 2, skipped: 1 })
   expect((await bulkActions.previewCancel({ runIds: [delayed.id] })).total).toBe(0)
   await worker.stop()
+})
+
+describe('what is old', () => {
+  /** Actions of one run each, by what is said of them. */
+  async function actions(): Promise<Record<'previewed' | 'running' | 'completed' | 'stopped', string>> {
+    const tenantId = await kit.tenant()
+    const runIds = await failures(tenantId, 1)
+    const preview = async () => (await bulkActions.previewReplay({ runIds })).id
+    const [previewed, running, completed, stopped] = [
+      await preview(),
+      await preview(),
+      await preview(),
+      await preview(),
+    ]
+    await bulkActions.confirm(completed, { reason })
+    await allSteps()
+    await bulkActions.confirm(running, { reason })
+    await bulkActions.stop(stopped)
+    return { previewed, running, completed, stopped }
+  }
+
+  async function age(column: 'created_at' | 'finished_at', interval: string): Promise<void> {
+    await query(`UPDATE public.platform_bulk_actions SET ${column} = ${column} - $1::interval`, [interval])
+  }
+
+  async function rowsOf(id: string): Promise<number[]> {
+    const [row] = await query<{ actions: number; runs: number }>(
+      `SELECT (SELECT count(*)::int FROM public.platform_bulk_actions WHERE id = $1) AS actions,
+              (SELECT count(*)::int FROM public.platform_bulk_action_runs WHERE action_id = $1) AS runs`,
+      [id],
+    )
+    return [row!.actions, row!.runs]
+  }
+
+  test('is deleted: a preview after a day, what has ended after 90; the audit log stays', async () => {
+    const { previewed, running, completed, stopped } = await actions()
+    const { database } = await kit.platform.ready()
+    const audited = (await kit.platform.audit.list({ limit: 1_000 })).entries.length
+    await age('created_at', '23 hours')
+    await age('finished_at', '89 days')
+    await deleteOldActions(database)
+    for (const id of [previewed, running, completed, stopped]) expect(await rowsOf(id)).toEqual([1, 1])
+    await age('created_at', '2 hours')
+    await deleteOldActions(database)
+    expect(await rowsOf(previewed)).toEqual([0, 0])
+    for (const id of [running, completed, stopped]) expect(await rowsOf(id)).toEqual([1, 1])
+    await age('finished_at', '2 days')
+    await age('created_at', '365 days')
+    await deleteOldActions(database)
+    for (const id of [completed, stopped]) expect(await rowsOf(id)).toEqual([0, 0])
+    expect(await rowsOf(running)).toEqual([1, 1])
+    expect((await kit.platform.audit.list({ limit: 1_000 })).entries).toHaveLength(audited)
+    await allSteps()
+  })
+
+  test('is deleted in portions, by every driver, and found by an index', async () => {
+    const { previewed } = await actions()
+    await query(
+      `INSERT INTO public.platform_bulk_action_runs (action_id, number, run_id, task_id, tenant_id)
+       SELECT $1, number, gen_random_uuid(), 'bulk/flaky', 'some' FROM generate_series(2, 25000) AS number`,
+      [previewed],
+    )
+    await query(
+      `INSERT INTO public.platform_bulk_actions
+         (id, kind, selection, tenant_ids, total, completed_later, created_at, created_by, expires_at)
+       SELECT gen_random_uuid(), 'replay', '{}', '{}', 0, 0, now() - interval '3 days', '{}', now()
+       FROM generate_series(1, 250)`,
+    )
+    await age('created_at', '25 hours')
+    const driver = await kit.platform.driveBulkActions()
+    await expect.poll(() => rowsOf(previewed), { timeout: 20_000 }).toEqual([0, 0])
+    await expect
+      .poll(() => query(`SELECT FROM public.platform_bulk_actions WHERE state = 'previewed'`), {
+        timeout: 20_000,
+      })
+      .toEqual([])
+    await driver.stop()
+    for (const [index, condition] of [
+      ['platform_bulk_actions_previewed', `state = 'previewed' AND created_at < now() - interval '1 day'`],
+      ['platform_bulk_actions_finished', `finished_at < now() - interval '90 days'`],
+    ]) {
+      const { database } = await kit.platform.ready()
+      const { rows } = await database.queryWith<{ 'QUERY PLAN': string }>(
+        ['enable_seqscan', 'off'],
+        `EXPLAIN SELECT id FROM public.platform_bulk_actions WHERE ${condition}`,
+        [],
+      )
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+      expect(plan).toContain(index)
+    }
+  })
+})
+
+describe('a tenant that is deleted', () => {
+  test('takes its runs out of every action, and actions of its own; the audit log still says who and why', async () => {
+    const [leaving, staying] = [await kit.tenant(), await kit.tenant()]
+    const [own] = await failures(leaving, 1)
+    const [others] = await failures(staying, 1)
+    const alone = await bulkActions.previewReplay({ runIds: [own!] })
+    const both = await bulkActions.previewReplay({ runIds: [own!, others!] })
+    for (const { id } of [alone, both]) await bulkActions.confirm(id, { reason, by })
+    await deleteTenant(leaving, { force: true })
+    await expect(bulkActions.get(alone.id)).rejects.toThrow(UnknownBulkActionError)
+    expect(await bulkActions.runs(both.id)).toMatchObject([{ runId: others }])
+    await allSteps()
+    expect(await bulkActions.get(both.id)).toMatchObject({
+      state: 'completed',
+      counts: { done: 1, waiting: 0 },
+    })
+    expect((await runs.list({ tenantId: leaving })).runs).toEqual([])
+    expect((await kit.platform.audit.list({ tenantIds: [leaving] })).entries).toMatchObject([
+      { actor: by, action: 'run.replay', subject: alone.id, reason },
+    ])
+  })
+
+  test('amid a step waits for it, and its new runs go as well', async () => {
+    const [leaving, staying] = [await kit.tenant(), await kit.tenant()]
+    const ids = [...(await failures(leaving, 3)), ...(await failures(staying, 3))]
+    const { id } = await bulkActions.previewReplay({ runIds: ids })
+    await bulkActions.confirm(id, { reason })
+    const { database, engine } = await kit.platform.ready()
+    const [enqueued, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const enqueue = vi.spyOn(engine, 'enqueue').mockImplementationOnce(async (...args) => {
+      const handles = await PgBossEngine.prototype.enqueue.apply(engine, args)
+      enqueued.resolve()
+      await goOn.promise
+      return handles
+    })
+    const stepping = takeStep({ database, engine, dispatcher: kit.platform.dispatcher })
+    await enqueued.promise
+    const deleting = deleteTenant(leaving, { force: true })
+    await expect
+      .poll(
+        () =>
+          query(`SELECT FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%bulk_action%'`),
+        { timeout: 20_000 },
+      )
+      .toHaveLength(1)
+    goOn.resolve()
+    expect(await stepping).toBe(true)
+    await deleting
+    enqueue.mockRestore()
+    expect((await runs.list({ tenantId: leaving })).runs).toEqual([])
+    expect(await query('SELECT FROM pgboss.job WHERE group_id = $1', [leaving])).toEqual([])
+    expect(await bulkActions.get(id)).toMatchObject({ counts: { done: 3, waiting: 0 } })
+    expect((await runs.list({ tenantId: staying })).runs).toHaveLength(6)
+    await allSteps()
+  })
 })

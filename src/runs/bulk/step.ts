@@ -69,11 +69,12 @@ async function takeAction({ database: { sql } }: BulkDependencies): Promise<Take
   return rows[0]
 }
 
-/** Index: platform_bulk_action_runs_waiting. */
+/** Locked in their order, as the deletion of a tenant locks them. Index: platform_bulk_action_runs_waiting. */
 async function takeWaiting(action: Taken, { database: { sql } }: BulkDependencies): Promise<Waiting[]> {
   const { rows } = await sql<Waiting>`
     SELECT number, run_id AS "runId", new_run_id AS "newRunId" FROM public.platform_bulk_action_runs
-    WHERE action_id = ${action.id} AND state = 'waiting' ORDER BY number LIMIT ${action.perSecond}`
+    WHERE action_id = ${action.id} AND state = 'waiting' ORDER BY number LIMIT ${action.perSecond}
+    FOR UPDATE`
   return rows
 }
 
