@@ -1,7 +1,4 @@
-/**
- * A deleted tenant leaves nothing behind: no payload, no error, no count, and no group or bulk action that only it was
- * in. The audit log stays.
- */
+/** A deleted tenant leaves nothing behind: no payload, no error, no count, and no group that only it was in. */
 import type { Database } from '../db/database.ts'
 
 const tables = [
@@ -10,7 +7,6 @@ const tables = [
   'platform_run_counts',
   'platform_attempts',
   'platform_failure_counts',
-  'platform_bulk_action_runs',
   'platform_holds',
   'platform_webhook_events',
   'platform_trigger_runs',
@@ -20,11 +16,6 @@ const forgetSql = `
   WITH ${tables.map((table) => `${table} AS (DELETE FROM public.${table} WHERE tenant_id = $1)`).join(', ')}
   SELECT`
 
-/** The edit of a replay is a payload, or a part of one. Index: platform_bulk_action_runs_tenant. */
-const forgetActionsSql = `
-  DELETE FROM public.platform_bulk_actions WHERE tenant_ids = ARRAY[$1]::text[] AND id IN (
-    SELECT action_id FROM public.platform_bulk_action_runs WHERE tenant_id = $1)`
-
 /** Index: the primary key; platform_failure_counts_group. */
 const forgetGroupsSql = `
   DELETE FROM public.platform_failure_groups AS grouped WHERE NOT EXISTS (
@@ -32,7 +23,6 @@ const forgetGroupsSql = `
 
 /** To be called when no run of the tenant is in the queue any more. */
 export async function forgetTenant(database: Database, tenantId: string): Promise<void> {
-  await database.query(forgetActionsSql, [tenantId])
   await database.query(forgetSql, [tenantId])
   await database.query(forgetGroupsSql)
 }

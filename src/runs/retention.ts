@@ -6,7 +6,6 @@
  * its attempts, however old it is; and what is deleted stays counted in its group.
  */
 import type { Database } from '../db/database.ts'
-import { deleteOutdatedActions } from './bulk/outdated.ts'
 import { selectStripes } from './stripes.ts'
 
 export interface Retention {
@@ -108,5 +107,4 @@ export async function deleteOutdated(
   }
   for (const text of [oldAttemptsSql, oldCountsSql, oldGroupsSql]) await database.query(text, [keepFailedMs])
   for (const text of [expiredKeysSql, oldEventsSql]) await database.query(text)
-  await deleteOutdatedActions(database)
 }
