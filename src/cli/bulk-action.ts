@@ -11,7 +11,7 @@ import type { BulkAction, Selection } from '../runs/bulk/action.ts'
 import type { Preview } from '../runs/bulk/preview.ts'
 import { cliActor } from './actor.ts'
 import { ask } from './ask.ts'
-import type { BulkOptions } from './bulk-options.ts'
+import type { BulkOptions, DoOptions } from './bulk-options.ts'
 import { countsText, previewText, runsOfTenants, verb } from './bulk-text.ts'
 import { given } from './given.ts'
 import { stopAsked } from './interrupt.ts'
@@ -47,16 +47,24 @@ export async function carryOut(
       process.exitCode = notConfirmed
       return
     }
-    const confirmed = await jobs.bulkActions.confirm(previewed.id, {
-      by,
-      reason,
-      ...given({ perSecond: options.rate }),
-    })
-    const action = options.detach ? confirmed : await seeItDone(confirmed, jobs, platform)
-    if (options.json) printJson(action)
-    else console.log(outcome(action))
-    if (!isWhole(action) || leftOut > 0) process.exitCode = 1
+    await confirmAndDo(previewed.id, { ...options, reason }, jobs, platform)
+    if (leftOut > 0) process.exitCode = 1
   })
+}
+
+/** What was confirmed before is gone on with. */
+export async function confirmAndDo(
+  id: string,
+  { reason, rate, detach, json }: DoOptions & { reason: string },
+  jobs: Jobs,
+  platform: Platform,
+): Promise<void> {
+  const confirmation = { by: cliActor(), reason, ...given({ perSecond: rate }) }
+  const confirmed = await jobs.bulkActions.confirm(id, confirmation)
+  const action = detach ? confirmed : await seeItDone(confirmed, jobs, platform)
+  if (json) printJson(action)
+  else console.log(outcome(action))
+  if (!isWhole(action)) process.exitCode = 1
 }
 
 async function refuseUnknownTenant(selection: Selection, platform: Platform): Promise<void> {
@@ -67,13 +75,15 @@ async function refuseUnknownTenant(selection: Selection, platform: Platform): Pr
 }
 
 function describe(preview: Preview, leftOut: number): string {
-  const { kind, total, counts } = preview
-  const eligible = kind === 'replay' ? 'has ended' : 'is open'
-  const others = kind === 'replay' ? 'still open' : 'not open any more'
+  const { kind, total, counts, selection } = preview
+  const states = 'filter' in selection ? selection.filter.states : undefined
+  const ineligible = kind === 'replay' ? 'still open' : 'not open any more'
   const parts = [
-    total === 0 && leftOut === 0 ? `Nothing to ${kind}: no run that matches ${eligible}.` : null,
+    total === 0 && leftOut === 0
+      ? `Nothing to ${kind}: no run that matches is ${states?.join(' or ') ?? 'open'}.`
+      : null,
     total > 0 ? previewText(preview) : null,
-    leftOut > 0 ? `${plural(leftOut, 'run is', 'runs are')} ${others} and left out.` : null,
+    leftOut > 0 ? `${plural(leftOut, 'run is', 'runs are')} ${ineligible} and left out.` : null,
     total + leftOut > 0 && counts.waiting === 0 ? `There is nothing left to ${kind}.` : null,
   ]
   return parts.filter((part) => part !== null).join('\n')
@@ -82,9 +92,11 @@ function describe(preview: Preview, leftOut: number): string {
 /** Answers the reason; null: nobody confirmed it. The number is typed, for a `y` is typed by habit. */
 async function confirmHere(preview: Preview, { yes, reason }: BulkOptions): Promise<string | null> {
   if (yes) return reason!
-  const { kind, counts } = preview
+  const { id, kind, counts } = preview
   if (!process.stdin.isTTY) {
-    console.error('Nothing was done. To do it, add --yes and --reason.')
+    console.error(
+      `Nothing was done. To do it for exactly these runs, within the hour: cgk replay:confirm ${id} --reason '...'; or add --yes and --reason, and it is done for those that match then.`,
+    )
     return null
   }
   const count = String(counts.waiting)
@@ -98,7 +110,7 @@ async function confirmHere(preview: Preview, { yes, reason }: BulkOptions): Prom
 
 const lookEveryMs = 250
 
-/** Does it here, beside whatever workers do of it. Ctrl-C leaves it to them. */
+/** Does it here, beside what others do of it. Ctrl-C leaves it to them. */
 async function seeItDone(
   { id, kind, total }: BulkAction,
   { bulkActions }: Jobs,
@@ -107,7 +119,7 @@ async function seeItDone(
   const bar = startBar(total, verb(kind).ing)
   const leave = () => {
     bar.stop()
-    console.error(`Left to the workers. ${whatNext(id)}`)
+    console.error(`Left to ${others(platform)}. ${whatNext(id)}`)
   }
   const stop = stopAsked()
   stop.addEventListener('abort', leave, { once: true })
@@ -124,6 +136,11 @@ async function seeItDone(
     bar.stop()
     await driver.stop()
   }
+}
+
+/** Workers of Trigger.dev run tasks and nothing else. */
+function others({ config }: Platform): string {
+  return config.engine === 'trigger.dev' ? 'cgk serve, where one runs' : 'the workers'
 }
 
 function outcome(action: BulkAction): string {

@@ -4,26 +4,34 @@ import type { Selection } from '../runs/bulk/action.ts'
 import { atLeastOne } from './arguments.ts'
 import { addRunFilter, type RunFilterOptions, toRunFilter } from './run-filter.ts'
 
-export interface BulkOptions extends RunFilterOptions {
+export interface BulkOptions extends RunFilterOptions, DoOptions {
   reason?: string
-  rate?: number
   yes?: true
+}
+
+export interface DoOptions {
+  rate?: number
   detach?: true
   json?: true
 }
 
 export function addBulkOptions(command: Command): Command {
-  return addRunFilter(command.argument('[ids...]', 'ids of runs; or give filters'))
+  const filtered = addRunFilter(command.argument('[ids...]', 'ids of runs; or give filters'))
     .option('--reason <text>', 'why, for the audit log; asked for at a terminal')
-    .option('--rate <n>', 'runs a second, at most; 200 by default', atLeastOne)
     .option('--yes', 'do not ask; needs --reason')
-    .option('--detach', 'leave it to the workers instead of doing it here')
-    .option('--json', 'print JSON: the preview, or what became of it')
-    .addHelpText(
-      'after',
-      `
+  return addDoOptions(filtered).addHelpText(
+    'after',
+    `
 Exit codes: 0 all done, or nothing to do; 1 some runs were refused or left out; 2 not confirmed, nothing was done.`,
-    )
+  )
+}
+
+/** How it is done once it is confirmed. */
+export function addDoOptions(command: Command): Command {
+  return command
+    .option('--rate <n>', 'runs a second, at most; 200 by default', atLeastOne)
+    .option('--detach', 'leave it to the workers (with Trigger.dev to cgk serve) instead of doing it here')
+    .option('--json', 'print JSON: the preview, or what became of it')
 }
 
 /** Ids or filters; a slip of the pen must not mean all runs. */

@@ -21,6 +21,7 @@ import { keyList } from './key-list.ts'
 import { keyRevoke } from './key-revoke.ts'
 import { migrate } from './migrate.ts'
 import { migrateStatus } from './migrate-status.ts'
+import { replayConfirm } from './replay-confirm.ts'
 import { replayList } from './replay-list.ts'
 import { replayShow } from './replay-show.ts'
 import { replayStop } from './replay-stop.ts'
@@ -48,7 +49,7 @@ import { worker } from './worker.ts'
 const groups: Record<string, Command[]> = {
   'Working:': [dev, worker, serve],
   'Runs:': [trigger, runShow, runLogs, runList, runCancel],
-  'Replays:': [runReplay, replayList, replayShow, replayStop, auditList],
+  'Replays:': [runReplay, replayConfirm, replayList, replayShow, replayStop, auditList],
   'Failures:': [failureList, failureResolve, failureIgnore, failureReopen],
   'Schedules:': [scheduleList, scheduleSet, scheduleRun, schedulePause, scheduleResume],
   'Tenants:': [tenantCreate, tenantList, tenantSuspend, tenantResume, tenantDelete],

@@ -1,6 +1,6 @@
 /** `cgk run:replay`: new runs of old ones, one or many, once somebody has seen which and said why. */
 import { Command } from 'commander'
-import type { Edit } from '../runs/bulk/action.ts'
+import type { Edit, Selection } from '../runs/bulk/action.ts'
 import type { JsonValue } from '../task/json.ts'
 import { jsonObject } from './arguments.ts'
 import { carryOut } from './bulk-action.ts'
@@ -12,7 +12,9 @@ interface Options extends BulkOptions {
 }
 
 export const runReplay = addBulkOptions(new Command('run:replay'))
-  .description('replay runs that have ended: shows which, asks, and does it')
+  .description(
+    'replay runs: shows which, asks, and does it; of those that a filter finds, the failed ones unless --state says which',
+  )
   .option('--payload <json>', 'of one run: this payload instead', jsonObject)
   .option(
     '--patch <json>',
@@ -22,7 +24,7 @@ export const runReplay = addBulkOptions(new Command('run:replay'))
   .addHelpText(
     'after',
     `
-Examples: cgk run:replay --failure 3f0c9a7b1d2e4f5a6b7c --state failed
+Examples: cgk run:replay --failure 3f0c9a7b1d2e4f5a6b7c
           cgk run:replay --tenant rawdog --since 2h --yes --reason 'Stripe is back'
           cgk run:replay 0197a3c2-... --patch '{"currency":"EUR"}'`,
   )
@@ -32,8 +34,13 @@ Examples: cgk run:replay --failure 3f0c9a7b1d2e4f5a6b7c --state failed
     if (payload && ids.length !== 1)
       command.error('error: a --payload is of one run: give its id; for many, --patch')
     const edit: Edit | null = payload ? { payload } : patch ? { patch } : null
-    const selection = readSelection(ids, options, command)
+    const selection = onlyFailed(readSelection(ids, options, command))
     await carryOut(selection, options, command, ({ bulkActions }, by) =>
       bulkActions.previewReplay(selection, { by, edit }),
     )
   })
+
+/** What has completed is done again only where somebody says so. */
+function onlyFailed(selection: Selection): Selection {
+  return 'filter' in selection ? { filter: { states: ['failed'], ...selection.filter } } : selection
+}

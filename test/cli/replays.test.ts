@@ -118,6 +118,14 @@ describe('run:replay', { timeout: 120_000 }, () => {
     expect(refused.stdout).toContain('There is nothing left to replay.')
   })
 
+  test('finds the failed ones, unless it is told which', async () => {
+    const args = ['run:replay', '--tenant', 'shop', '--task', 'work/wait']
+    const preview = async (...more: string[]) => await cgkJson<BulkAction>([...args, ...more], env)
+    const [usual, completed] = [await preview(), await preview('--state', 'completed,failed')]
+    expect(usual).toMatchObject({ total: 0, selection: { filter: { states: ['failed'] } } })
+    expect(completed.total).toBeGreaterThan(0)
+  })
+
   test('leaves out what is still open, and says so', async () => {
     const open = await wait({ ms: 1 }, '--delay', '1h')
     const [ended] = await listRuns('--task', 'work/fail', '--state', 'failed')
@@ -208,9 +216,53 @@ describe('run:replay', { timeout: 120_000 }, () => {
       expect(ended, args.join(' ')).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(said) })
     }
     const nothing = await cgk(['run:replay', '--tag', 'no such tag', ...yes], env)
-    expect(nothing).toMatchObject({ code: 0, stdout: 'Nothing to replay: no run that matches has ended.\n' })
+    expect(nothing).toMatchObject({ code: 0, stdout: 'Nothing to replay: no run that matches is failed.\n' })
     const help = await cgk(['run:replay', '--help'], env)
     expect(help.stdout).toContain('Exit codes: 0 all done')
+  })
+})
+
+describe('replay:confirm', { timeout: 120_000 }, () => {
+  test('does what the preview has shown, once, and nothing that matches since', async () => {
+    const tagged = ['--tag', 'confirmed']
+    await trigger('work/fail', { tenantId: 'shop' }, ...tagged)
+    await drain()
+    const shown = await cgk(['run:replay', ...tagged], env)
+    const [, confirm, id] = /: cgk (replay:confirm) (\S+) --reason /.exec(shown.stderr)!
+    await trigger('work/fail', { tenantId: 'shop' }, ...tagged)
+    await drain()
+    const args = [confirm!, id!, '--reason', reason]
+    const done = await cgk(args, env)
+    expect(done).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Replayed: 1 of 1 done\.\n/) })
+    expect(await cgkJson<BulkAction>(args, env)).toMatchObject({
+      state: 'completed',
+      confirmedBy: { name: me },
+    })
+    expect(await listRuns(...tagged, '--state', 'queued')).toHaveLength(1)
+  })
+
+  test('goes on with what was left', async () => {
+    const left = await trigger('work/wait', { tenantId: 'store', ms: 1 }, '--delay', '1h')
+    const other = await trigger('work/wait', { tenantId: 'store', ms: 1 }, '--delay', '1h')
+    const { id } = await cgkJson<BulkAction>(['run:cancel', left, other, ...yes, '--detach'], env)
+    const args = ['replay:confirm', id, '--reason', reason]
+    expect(await cgk(args, env)).toMatchObject({ code: 0, stdout: 'Cancelled: 2 of 2 done.\n' })
+  })
+
+  test('refuses what it cannot use', async () => {
+    const { id: stopped } = await cgkJson<BulkAction>(['run:replay', '--task', 'work/fail'], env)
+    await cgk(['replay:stop', stopped], env)
+    const refused: [string[], code: number, said: string][] = [
+      [[randomUUID(), '--reason', reason], 1, '(BULK_ACTION_UNKNOWN)'],
+      [[stopped, '--reason', reason], 1, '(BULK_ACTION_STATE)'],
+      [[stopped, '--reason', ' '], 1, '(BULK_ACTION_INVALID)'],
+      [[stopped], 2, "required option '--reason <text>'"],
+      [[stopped, '--reason', reason, '--rate', '0'], 2, 'It must be at least 1'],
+    ]
+    for (const [args, code, said] of refused) {
+      const ended = await cgk(['replay:confirm', ...args], env)
+      expect(ended, args.join(' ')).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(said) })
+    }
   })
 })
 
