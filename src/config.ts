@@ -26,7 +26,7 @@ export interface Config {
   triggerSecretKey: Secret<string> | null
   /** Where Trigger.dev is: its cloud, or a server of one's own. */
   triggerApiUrl: string
-  /** The preview branch of that environment, if it is a preview. */
+  /** The branch of that environment, if it is a preview or a named branch of development. */
   triggerPreviewBranch: string | null
   /** Runs that one worker has in flight at once. */
   concurrency: number
@@ -55,6 +55,8 @@ export interface Config {
   keepFailedMs: number
   /** Port of `cgk serve`. */
   httpPort: number
+  /** Proxies of one's own that a request passes before it is here. Each adds an address to X-Forwarded-For. */
+  trustedProxies: number
   /** Tenants that have figures of their own in metrics; the others are one. */
   metricsTenants: number
   /** Where the caches of tenants are kept. Null: in Postgres. */
@@ -153,7 +155,11 @@ const settings = z.strictObject({
   triggerSecretKey: secretKey.nullable().default(null),
   triggerPreviewBranch: z
     .string()
-    .regex(/^[\x21-\x7e]+$/, 'must be the name of a branch')
+    // It travels in a header, which carries no others.
+    .regex(
+      /^[\x21-\x7e]+$/,
+      'must be the name of a branch, in ASCII letters, digits and signs, without spaces',
+    )
     .nullable()
     .default(null),
   triggerApiUrl: httpUrl.prefault('https://api.trigger.dev'),
@@ -180,12 +186,15 @@ const settings = z.strictObject({
   keepCompletedMs: retention(7),
   keepFailedMs: retention(90),
   httpPort: wholeNumber(3000, 0, 65_535),
+  trustedProxies: wholeNumber(0, 0, 10),
   metricsTenants: wholeNumber(100, 0, 1_000),
   redisUrl: url(/^rediss?:\/\//, 'must start with redis:// or rediss://'),
 } satisfies Record<keyof Config, z.ZodType>)
 
-/** The variable of each setting, and how to read one that is no text. */
-const variables: Record<keyof Config, [name: string, read?: (text: string) => unknown]> = {
+type ReadVariable = (text: string, name: string) => unknown
+
+/** The variable of each setting, how to read one that is no text, and another one that counts where it is not set. */
+const variables: Record<keyof Config, [name: string, read?: ReadVariable, otherwise?: string]> = {
   databaseUrl: ['DATABASE_URL'],
   directUrl: ['DATABASE_DIRECT_URL'],
   dataDir: ['JOBS_DATA_DIR'],
@@ -193,7 +202,7 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   engine: ['JOBS_ENGINE'],
   triggerSecretKey: ['TRIGGER_SECRET_KEY'],
   triggerApiUrl: ['TRIGGER_API_URL'],
-  triggerPreviewBranch: ['TRIGGER_PREVIEW_BRANCH'],
+  triggerPreviewBranch: ['TRIGGER_PREVIEW_BRANCH', readBranch, 'TRIGGER_DEV_BRANCH'],
   concurrency: ['JOBS_CONCURRENCY', Number],
   stopTimeoutMs: ['JOBS_STOP_TIMEOUT_MS', Number],
   maxPayloadBytes: ['JOBS_MAX_PAYLOAD_BYTES', Number],
@@ -208,6 +217,7 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
   keepCompletedMs: ['JOBS_KEEP_COMPLETED', readDuration],
   keepFailedMs: ['JOBS_KEEP_FAILED', readDuration],
   httpPort: ['JOBS_HTTP_PORT', Number],
+  trustedProxies: ['JOBS_TRUSTED_PROXIES', Number],
   metricsTenants: ['JOBS_METRICS_TENANTS', Number],
   redisUrl: ['REDIS_URL'],
 }
@@ -215,9 +225,9 @@ const variables: Record<keyof Config, [name: string, read?: (text: string) => un
 /** @throws ConfigError that names every setting that cannot be used, as it was given, and no value. */
 export function readConfig(options: ConfigOptions = {}, env: NodeJS.ProcessEnv = process.env): Config {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-  const parsed = settings.safeParse({ ...readEnvironment(env), ...given })
+  const parsed = settings.safeParse({ ...readEnvironment(env, given.engine), ...given })
   if (parsed.success) return hidePasswords(parsed.data)
-  const nameOf = (setting: keyof Config) => (setting in given ? setting : variables[setting][0])
+  const nameOf = (setting: keyof Config) => (setting in given ? setting : variableOf(setting, env))
   // zod's messages name the rule, never the value: a URL may hold a password.
   const problems = parsed.error.issues.map((issue) =>
     issue.code === 'unrecognized_keys'
@@ -292,14 +302,28 @@ export function namesInEnvironment(env: NodeJS.ProcessEnv = process.env): Enviro
   }
 }
 
-function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
+function readEnvironment(env: NodeJS.ProcessEnv, engine: unknown = env.JOBS_ENGINE): Record<string, unknown> {
   const found: Record<string, unknown> = {}
-  for (const [setting, [name, read]] of Object.entries(variables)) {
+  for (const setting of Object.keys(variables) as (keyof Config)[]) {
+    // Trigger.dev's own variables may be there for other code of the app. They are nobody's matter on another engine.
+    if (setting.startsWith('trigger') && engine !== 'trigger.dev') continue
+    const name = variableOf(setting, env)
+    const read = variables[setting][1]
     const text = env[name]
     // An empty variable counts as unset: `DATABASE_URL= npm start` must not mean "connect to nowhere".
-    if (text) found[setting] = read ? read(text) : text
+    if (text) found[setting] = read ? read(text, name) : text
   }
   return found
+}
+
+function variableOf(setting: keyof Config, env: NodeJS.ProcessEnv): string {
+  const [name, , otherwise] = variables[setting]
+  return otherwise !== undefined && !env[name] ? otherwise : name
+}
+
+/** Trigger.dev's CLI writes `default` for development without a branch. */
+function readBranch(text: string, name: string): string | null {
+  return name === 'TRIGGER_DEV_BRANCH' && text === 'default' ? null : text
 }
 
 /** What surrounds a test run. */

@@ -19,11 +19,7 @@ import type { Principal } from './auth/principal.ts'
 import { switchTenant as switchTo } from './auth/sessions.ts'
 import { openTenantCache, type TenantCache } from './cache/tenant-cache.ts'
 import { type CredentialPlace, decrypt, encrypt } from './credentials/encryption.ts'
-import {
-  type CredentialInfo,
-  listCredentials as listStored,
-  deleteCredential as removeStored,
-} from './credentials/store.ts'
+import type { CredentialInfo } from './credentials/store.ts'
 import { currentScope, type Scope } from './db/scope.ts'
 import { createSqlTag, type SqlTag } from './db/statement.ts'
 import type { Worker } from './engines/engine.ts'
@@ -35,9 +31,8 @@ import { createFailures, type Failures } from './runs/failures.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import type { Schedules } from './schedules/schedules.ts'
 import type { Lookup } from './services/clients.ts'
-import { loadService, type ServiceClients, type ServiceName } from './services/registry.ts'
-import { checkKey, setCredential as store } from './services/set-credential.ts'
-import { type CredentialCheck, verifyCredential as verify } from './services/verify.ts'
+import type { ServiceClients, ServiceName } from './services/registry.ts'
+import type { CredentialCheck } from './services/verify.ts'
 import { currentRun } from './task/context.ts'
 import type { AnyTask } from './task/define.ts'
 import { provideDispatcher } from './task/dispatcher.ts'
@@ -200,10 +195,7 @@ export async function setCredential(
   service: ServiceName,
   values: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const { database, clients, holds } = await defaultPlatform().ready()
-  await store({ database, keys: keys() }, tenantId, service, values)
-  await clients.changed(tenantId, service)
-  await holds.changed(tenantId, service)
+  await defaultPlatform().credentials.set(tenantId, service, values)
 }
 
 /** False: there was none. Runs that need it are held from now on. */
@@ -212,26 +204,17 @@ export async function deleteCredential(
   service: ServiceName,
   key: string,
 ): Promise<boolean> {
-  const slug = parseSlug(tenantId)
-  checkKey(await loadService(service), key)
-  const { database, clients } = await defaultPlatform().ready()
-  const deleted = await removeStored({ database }, slug, service, key)
-  await clients.changed(slug, service)
-  return deleted
+  return await defaultPlatform().credentials.delete(tenantId, service, key)
 }
 
 /** What a tenant has, without the values. */
 export async function listCredentials(tenantId: string): Promise<CredentialInfo[]> {
-  const { database } = await defaultPlatform().ready()
-  return await listStored({ database, keys: keys() }, parseSlug(tenantId))
+  return await defaultPlatform().credentials.list(tenantId)
 }
 
 /** Asks the provider, with one cheap call, whether it takes the tenant's credentials, and keeps the answer. */
 export async function verifyCredential(tenantId: string, service: ServiceName): Promise<CredentialCheck> {
-  const { database, clients, holds } = await defaultPlatform().ready()
-  const check = await verify({ database, clients, holds }, tenantId, service)
-  await holds.changed(tenantId, service)
-  return check
+  return await defaultPlatform().credentials.verify(tenantId, service)
 }
 
 /** The tenant's client, or null where it has not the credentials. Ask for it at each use: it follows their changes. */

@@ -194,13 +194,15 @@ export class InvalidPayloadError extends JobsError {
   }
 }
 
-/** A task was triggered for another tenant than the one whose context it was triggered in. */
+/** A task was triggered, or runs were listed, for another tenant than the one in whose context that was done. */
 export class TenantMismatchError extends JobsError {
   readonly code = 'TENANT_MISMATCH'
 
-  constructor(surrounding: string, given: string) {
+  constructor(surrounding: string, given: string, what: 'triggering' | 'listing' = 'triggering') {
     super(
-      `A run for tenant "${given}" was triggered inside withTenant("${surrounding}"). Trigger it outside, or for the same tenant.`,
+      what === 'triggering'
+        ? `A run for tenant "${given}" was triggered inside withTenant("${surrounding}"). Trigger it outside, or for the same tenant.`
+        : `Runs of tenant "${given}" were asked for inside withTenant("${surrounding}"). Ask outside, or for the same tenant.`,
     )
   }
 }
@@ -336,13 +338,14 @@ export class UnknownFailureGroupError extends JobsError {
   }
 }
 
-/** `triggerAndWait` or `runs.wait` gave up waiting. The run itself goes on. */
+/** `triggerAndWait` or `runs.wait` gave up waiting. The run itself goes on. `cause`: why it could not be read at last. */
 export class WaitTimeoutError extends JobsError {
   readonly code = 'WAIT_TIMEOUT'
 
-  constructor(runId: string, timeoutMs: number) {
+  constructor(runId: string, timeoutMs: number, options?: ErrorOptions) {
     super(
       `Run ${runId} was not finished after ${timeoutMs} ms. It goes on; look at it with: cgk run:show ${runId}`,
+      options,
     )
   }
 }

@@ -21,7 +21,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded/inde
 import { Listener } from './db/listener.ts'
 import { migratePublic } from './db/migrations/public.ts'
 import { migrateTenants } from './db/migrations/tenants.ts'
-import { currentScope } from './db/scope.ts'
+import { currentScope, type TenantIdentity } from './db/scope.ts'
 import { type Clock, systemClock } from './engines/clock.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
@@ -43,10 +43,12 @@ import { ScheduleLoop } from './schedules/loop.ts'
 import { createSchedules, type Schedules } from './schedules/schedules.ts'
 import { Ticker } from './schedules/ticker.ts'
 import { TenantClients } from './services/clients.ts'
+import { createTenantCredentials, type TenantCredentials } from './services/credentials.ts'
 import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { loadRegistry, TaskRegistry } from './task/registry.ts'
+import type { RunRequest } from './task/run.ts'
 import { traceEnqueue } from './telemetry/enqueue-span.ts'
 import { addSource } from './telemetry/queue-gauges.ts'
 import { recordSettled } from './telemetry/settled.ts'
@@ -89,6 +91,7 @@ export class Platform {
   readonly logger: Logger
   readonly runs: Runs
   readonly schedules: Schedules
+  readonly credentials: TenantCredentials
   readonly audit: AuditLog
   /** Replays and cancels of many runs. */
   readonly bulk: BulkActions
@@ -127,6 +130,7 @@ export class Platform {
       ])
       return { database, directory, engine, registry, ticker, maxPayloadBytes: this.config.maxPayloadBytes }
     })
+    this.credentials = createTenantCredentials(this.keys, () => this.ready())
     this.audit = createAuditLog(async () => (await this.ready()).database)
     this.bulk = createBulkActions(() => this.#bulkDependencies())
     this.failures = createFailures(() => this.ready())
@@ -169,6 +173,17 @@ export class Platform {
       },
     })
     return options.schedules === false ? worker : await this.#withSchedules(worker)
+  }
+
+  /** For a process that works on nothing and tells the figures of what waits and what is held, for all tasks. */
+  async watchQueue(): Promise<void> {
+    const [{ database, engine }, registry] = await Promise.all([this.ready(), this.registry()])
+    const taskIds = registry.list().map(({ id }) => id)
+    this.#endFigures?.()
+    this.#endFigures = addSource({
+      backlog: () => engine.backlog(taskIds),
+      countHolds: () => countHolds(database),
+    })
   }
 
   /** What makes the runs of schedules, whichever tasks this worker runs: every worker does it for all. */
@@ -282,10 +297,11 @@ export class Platform {
         return tenant.timezone
       },
       enqueue: async (requests) => {
-        const { engine, database } = await ready()
-        const scope = currentScope()
-        const transaction = scope?.database === database && !scope.ended ? scope.transaction : null
-        return await traceEnqueue(requests, (traced) => engine.enqueue(traced, transaction))
+        const { engine, database, directory } = await ready()
+        const current = currentScope()
+        const scope = current?.database === database && !current.ended ? current : null
+        const known = await withOrganizations(requests, scope?.tenant ?? null, directory)
+        return await traceEnqueue(known, (traced) => engine.enqueue(traced, scope?.transaction ?? null))
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
       openJournal: async (run) => (await ready()).journal.open(run),
@@ -337,7 +353,10 @@ export class Platform {
       databaseUrl: url,
       onError: (error) => this.logger.warn({ err: error }, 'The cache is in trouble'),
     })
-    const waiter = new RunWaiter((runIds) => engine.getMany(runIds), engine.askedAtMostEveryMs)
+    const waiter = new RunWaiter((runIds) => engine.getMany(runIds), {
+      longestPauseMs: engine.askedAtMostEveryMs,
+      apart: engine.askedAtMostEveryMs !== undefined,
+    })
     const getRun = (runId: string) => engine.get(runId)
     try {
       await engine.start()
@@ -444,6 +463,19 @@ export class Platform {
     const module = this.config.tasksModule ?? findTasksModule()
     return module ? await loadRegistry(module) : new TaskRegistry([])
   }
+}
+
+async function withOrganizations(
+  requests: readonly RunRequest[],
+  surrounding: TenantIdentity | null,
+  directory: TenantDirectory,
+): Promise<RunRequest[]> {
+  // The tenant's own context knows it; a transaction must not wait for a second connection.
+  const organizationOf = async (tenantId: string) =>
+    surrounding?.slug === tenantId ? surrounding.organizationId : (await directory.find(tenantId))?.id
+  return await Promise.all(
+    requests.map(async (request) => ({ ...request, organizationId: await organizationOf(request.tenantId) })),
+  )
 }
 
 function refuseUnknownServices({ services }: Config): void {

@@ -14,23 +14,43 @@ import { close, defaultPlatform } from './default-platform.ts'
 import { defineTriggerTasks } from './engines/trigger/deploy.ts'
 import type { RunHost } from './engines/trigger/run.ts'
 import { ConfigError } from './errors.ts'
+import { createLogger } from './log.ts'
 import { Platform } from './platform.ts'
 import type { AnyTask } from './task/define.ts'
+import { type Duration, parseDuration } from './task/duration.ts'
 
-/** Makes every task of the registry a task of Trigger.dev. */
-export function toTriggerTasks(registry: readonly AnyTask[]): void {
-  defineTriggerTasks(registry, hostOf(registry))
+export interface TriggerTasksOptions {
+  /**
+   * How long a run that called `triggerAndWait` keeps its process and its place before it leaves the waiting to
+   * Trigger.dev; '5s' by default. Most children are quick, and being frozen and woken takes seconds.
+   */
+  waitInPlace?: Duration
 }
 
-function hostOf(registry: readonly AnyTask[]): RunHost {
+/** Makes every task of the registry a task of Trigger.dev. @throws ConfigError when an option cannot be used. */
+export function toTriggerTasks(registry: readonly AnyTask[], options: TriggerTasksOptions = {}): void {
+  const waitInPlaceMs = parseDuration(options.waitInPlace ?? '5s')
+  if (waitInPlaceMs === null) {
+    throw new ConfigError("toTriggerTasks: waitInPlace must be a duration like '5s', or 0.")
+  }
+  defineTriggerTasks(registry, hostOf(registry, waitInPlaceMs))
+}
+
+function hostOf(registry: readonly AnyTask[], waitInPlaceMs: number): RunHost {
   /** Not one that the app has configured: that one is the app's to end. */
   let own: Platform | null = null
   // Deploys migrate, with cgk migrate: the bundle that Trigger.dev runs has no migrations with it.
   const make = () => (own = new Platform({ engine: 'trigger.dev', migrate: 'off', tasks: registry }))
   const platform = () => defaultPlatform(make)
   return {
+    waitInPlaceMs,
     get logger() {
-      return platform().logger
+      try {
+        return platform().logger
+      } catch {
+        // A configuration that makes no platform fails the run, by its rule; saying so must not fail it otherwise.
+        return createLogger('warn')
+      }
     },
     async environment() {
       const used = platform()

@@ -13,6 +13,7 @@ test('nothing said', () => {
     engine: 'pg-boss',
     migrationsDir: resolve('migrations'),
     tasksModule: null,
+    trustedProxies: 0,
   })
 })
 
@@ -81,6 +82,41 @@ test('Trigger.dev: where it is, and a key that nobody gets to see', () => {
   expect(inspect(config) + JSON.stringify(config)).not.toContain('hush')
   // As the command line gives it on.
   expect(readConfig(config, {}).triggerSecretKey?.reveal()).toBe('tr_prod_hush')
+})
+
+describe('the branch of Trigger.dev', () => {
+  const branchOf = (env: Record<string, string>) =>
+    readConfig({ engine: 'trigger.dev' }, env).triggerPreviewBranch
+
+  test('is that of a preview, else that of development, and never one of Vercel', () => {
+    expect(branchOf({ TRIGGER_PREVIEW_BRANCH: 'a/b', TRIGGER_DEV_BRANCH: 'mine' })).toBe('a/b')
+    expect(branchOf({ TRIGGER_PREVIEW_BRANCH: '', TRIGGER_DEV_BRANCH: 'mine' })).toBe('mine')
+    // So Trigger.dev's CLI calls development without a branch.
+    expect(branchOf({ TRIGGER_DEV_BRANCH: 'default' })).toBe(null)
+    expect(branchOf({ TRIGGER_PREVIEW_BRANCH: 'default' })).toBe('default')
+    expect(branchOf({ VERCEL_GIT_COMMIT_REF: 'main' })).toBe(null)
+  })
+
+  test('is refused by the name it was given under, where no header carries it', () => {
+    expect(() => branchOf({ TRIGGER_DEV_BRANCH: 'größer' })).toThrow(/TRIGGER_DEV_BRANCH: .* in ASCII/)
+    expect(() => branchOf({ TRIGGER_PREVIEW_BRANCH: 'a b' })).toThrow(/TRIGGER_PREVIEW_BRANCH: /)
+  })
+})
+
+test('what is set for Trigger.dev stops no process of another engine', () => {
+  const env = {
+    TRIGGER_SECRET_KEY: 'two words',
+    TRIGGER_API_URL: 'nowhere',
+    TRIGGER_DEV_BRANCH: 'größer',
+  }
+  for (const engine of ['pg-boss', 'inline'] as const) {
+    expect(readConfig({ engine }, env)).toMatchObject({ engine, triggerSecretKey: null })
+  }
+  expect(readConfig({}, { ...env, JOBS_ENGINE: 'inline' }).engine).toBe('inline')
+  for (const name of Object.keys(env)) {
+    expect(() => readConfig({}, { ...env, JOBS_ENGINE: 'trigger.dev' })).toThrow(name)
+    expect(() => readConfig({ engine: 'trigger.dev' }, { ...env, JOBS_ENGINE: 'inline' })).toThrow(name)
+  }
 })
 
 describe('refused by name, without the value', () => {

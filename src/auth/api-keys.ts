@@ -6,6 +6,7 @@ import { parseName } from './account-text.ts'
 import { hashSecret, isKeyPrefix, keyPrefix, newKey } from './bearer-secret.ts'
 import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
+import type { PageOptions } from './page.ts'
 import {
   keyScopes,
   type Permission,
@@ -82,23 +83,41 @@ export async function createApiKey(
   return { ...made, key }
 }
 
-/** Of one tenant, or (null) all there are; the newest first. Index: api_keys_organization_id_idx. */
-export async function listApiKeys(auth: AuthDeps, tenantId: string | null = null): Promise<ApiKeyInfo[]> {
+export interface KeyFilter extends PageOptions {
+  /** Null: those of the platform. All there are where this is left out. */
+  tenantId?: string | null | undefined
+}
+
+/** The newest first. Index: api_keys_organization_id_idx. */
+export async function listApiKeys(
+  auth: AuthDeps,
+  { tenantId, limit, after }: KeyFilter = {},
+): Promise<ApiKeyInfo[]> {
   const { rows } = await auth.database.query<ApiKeyInfo>(
     `SELECT ${columns} FROM public.api_keys LEFT JOIN public.organizations ON organizations.id = organization_id
-     WHERE $1::text IS NULL OR slug = $1 ORDER BY api_keys.created_at DESC, api_keys.id`,
-    [tenantId === null ? null : parseSlug(tenantId)],
+     WHERE ($1 OR slug = $2 OR ($2::text IS NULL AND organization_id IS NULL))
+       AND ($3::uuid IS NULL OR (api_keys.created_at, api_keys.id) <
+         (SELECT created_at, id FROM public.api_keys WHERE id = $3))
+     ORDER BY api_keys.created_at DESC, api_keys.id DESC LIMIT $4`,
+    [tenantId === undefined, tenantId == null ? null : parseSlug(tenantId), after ?? null, limit ?? null],
   )
   return rows
 }
 
 /**
  * It is refused from the next request on. Named by its id or, as people see it, its prefix. False: it had been revoked.
+ * `of`: only if it is one of this tenant, or (null) of the platform.
  *
  * @throws UnknownApiKeyError also for a key of a tenant that the user may not see; ForbiddenError.
  */
-export async function revokeApiKey(auth: AuthDeps, idOrPrefix: string, by: Actor): Promise<boolean> {
+export async function revokeApiKey(
+  auth: AuthDeps,
+  idOrPrefix: string,
+  by: Actor,
+  { of }: { of?: string | null } = {},
+): Promise<boolean> {
   const key = await findKey(auth, idOrPrefix)
+  if (of !== undefined && key.tenantId !== of) throw new UnknownApiKeyError()
   if (by) refuseOthersKey(by, key.tenantId)
   const { rowCount } = await auth.database.query(
     'UPDATE public.api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL',

@@ -1,6 +1,13 @@
 /** What the layers above use of people and keys. Each function takes `(await platform.ready()).auth` first. */
 export { parseEmail, parsePassword } from './account-text.ts'
-export { type ApiKeyInfo, createApiKey, listApiKeys, type NewApiKey, revokeApiKey } from './api-keys.ts'
+export {
+  type ApiKeyInfo,
+  createApiKey,
+  type KeyFilter,
+  listApiKeys,
+  type NewApiKey,
+  revokeApiKey,
+} from './api-keys.ts'
 export {
   csrfTokenOf,
   getTenantContext,
@@ -29,6 +36,7 @@ export {
   type UserTenant,
   validateTenantAccess,
 } from './memberships.ts'
+export type { PageOptions } from './page.ts'
 export {
   can,
   type Permission,

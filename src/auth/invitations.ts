@@ -12,6 +12,7 @@ import { hashSecret, isToken, newToken } from './bearer-secret.ts'
 import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
 import { inOrganization, insertMember, parseGrant } from './memberships.ts'
+import type { PageOptions } from './page.ts'
 import { lacking, type Permission, requireGrant, requirePermission, type TenantRole } from './permissions.ts'
 import type { UserPrincipal, UserStanding } from './principal.ts'
 
@@ -61,7 +62,11 @@ export async function createInvitation(
 }
 
 /** The newest first. Index: team_invitations_organization_id_idx. */
-export async function listInvitations(auth: AuthDeps, tenantId: string): Promise<Invitation[]> {
+export async function listInvitations(
+  auth: AuthDeps,
+  tenantId: string,
+  { limit, after }: PageOptions = {},
+): Promise<Invitation[]> {
   const { rows } = await auth.database.query<Invitation>(
     `SELECT team_invitations.id, slug AS "tenantId", team_invitations.email, role, users.email AS "invitedBy",
        CASE WHEN team_invitations.status = 'pending' AND expires_at <= $2 THEN 'expired' ELSE team_invitations.status END AS status,
@@ -69,8 +74,10 @@ export async function listInvitations(auth: AuthDeps, tenantId: string): Promise
      FROM public.team_invitations
      JOIN public.organizations ON organizations.id = organization_id
      JOIN public.users ON users.id = invited_by
-     WHERE slug = $1 ORDER BY team_invitations.created_at DESC`,
-    [parseSlug(tenantId), auth.now()],
+     WHERE slug = $1 AND ($3::uuid IS NULL OR (team_invitations.created_at, team_invitations.id) <
+       (SELECT created_at, id FROM public.team_invitations WHERE id = $3))
+     ORDER BY team_invitations.created_at DESC, team_invitations.id DESC LIMIT $4`,
+    [parseSlug(tenantId), auth.now(), after ?? null, limit ?? null],
   )
   return rows
 }
@@ -103,14 +110,14 @@ export interface Acceptance {
 }
 
 /**
- * Answers the tenant. Whoever belongs to it already stays what they are.
+ * Answers whose account has which tenant now. Whoever belongs to it already stays what they are.
  *
  * @throws InvitationInvalidError, SignInToAcceptError, InvalidAccountError, InvalidPasswordError.
  */
 export async function acceptInvitation(
   auth: AuthDeps,
   { token, user, account }: Acceptance,
-): Promise<{ tenantId: string; userId: string }> {
+): Promise<{ tenantId: string; userId: string; email: string }> {
   if (!isToken(token) || !(await isPending(auth, token))) throw new InvitationInvalidError()
   const newcomer = user || !account ? null : await hashAccount(auth, account)
   return await platformTransaction(auth.database, async (client) => {
@@ -119,7 +126,7 @@ export async function acceptInvitation(
     if (!mayStillGive(taken) || (user && user.name !== email)) throw new InvitationInvalidError()
     const userId = user?.id ?? (await insertAccount(client, email, newcomer))
     await insertMember(client, userId, { tenantId, role })
-    return { tenantId, userId }
+    return { tenantId, userId, email }
   })
 }
 

@@ -13,6 +13,7 @@ import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
 import { forgiveLoginTries, spendLoginTry } from './login-limits.ts'
 import { insertMember, type NewMembership, parseGrant } from './memberships.ts'
+import type { PageOptions } from './page.ts'
 import {
   isPermission,
   type Permission,
@@ -90,8 +91,15 @@ export async function findUserId(auth: AuthDeps, email: string): Promise<string>
   return id
 }
 
-/** Everybody, or the people of one tenant, by e-mail address. Indexes: the primary key of user_organizations, and its organization. */
-export async function listUsers(auth: AuthDeps, tenantId: string | null = null): Promise<User[]> {
+/**
+ * Everybody, or the people of one tenant, by e-mail address. Indexes: users_email_key, or the organization of
+ * user_organizations.
+ */
+export async function listUsers(
+  auth: AuthDeps,
+  tenantId: string | null = null,
+  { limit, after }: PageOptions = {},
+): Promise<User[]> {
   const { rows } = await auth.database.query<User>(
     `SELECT users.id, email, users.name, users.status, is_operator AS operator, users.permissions,
        coalesce(jsonb_agg(jsonb_build_object('tenantId', slug, 'role', role, 'permissions', member.permissions) ORDER BY slug)
@@ -100,9 +108,9 @@ export async function listUsers(auth: AuthDeps, tenantId: string | null = null):
      FROM public.users
      LEFT JOIN public.user_organizations AS member ON member.user_id = users.id
      LEFT JOIN public.organizations ON organizations.id = member.organization_id
-     WHERE $1::text IS NULL OR slug = $1
-     GROUP BY users.id ORDER BY email`,
-    [tenantId === null ? null : parseSlug(tenantId)],
+     WHERE ($1::text IS NULL OR slug = $1) AND ($2::text IS NULL OR lower(email) > $2)
+     GROUP BY users.id ORDER BY lower(email) LIMIT $3`,
+    [tenantId === null ? null : parseSlug(tenantId), after?.toLowerCase() ?? null, limit ?? null],
   )
   return rows
 }

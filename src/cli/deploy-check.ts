@@ -33,6 +33,10 @@ export const deployCheck = new Command('deploy:check')
     }
   })
 
+/** An empty registry and an empty index are alike, and no deploy. */
+const noTasks =
+  'no task is found, and Trigger.dev refuses a project without: pass the registry to toTriggerTasks in a file of the `dirs` of trigger.config.ts'
+
 /** A platform that is not started connects to nothing. */
 async function registeredTasks(): Promise<AnyTask[]> {
   const { tasks } = await import('../index.ts')
@@ -48,9 +52,13 @@ async function check(target: BuildTarget, tasks: readonly AnyTask[]): Promise<Ch
   try {
     const built = await quietly(() => buildForTrigger(process.cwd(), target))
     await built.remove()
-    const differences = findDifferences(tasks, built.index)
-    const found = built.index.tasks.filter(({ id }) => id !== tickTaskId)
-    return { target, tasks: found.length, problems: [], differences }
+    const count = built.index.tasks.filter(({ id }) => id !== tickTaskId).length
+    return {
+      target,
+      tasks: count,
+      problems: count === 0 ? [noTasks] : [],
+      differences: findDifferences(tasks, built.index),
+    }
   } catch (error) {
     const problems = readBuildProblems(error)
     if (!problems) throw error

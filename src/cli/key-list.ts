@@ -13,7 +13,7 @@ export const keyList = new Command('key:list')
   .action(async ({ tenant, json }: { tenant?: string; json?: true }) => {
     await withPeople(async ({ listApiKeys }, auth, { directory }) => {
       if (tenant !== undefined && !(await directory.find(tenant))) throw new UnknownTenantError(tenant)
-      const keys = await listApiKeys(auth, tenant)
+      const keys = await listApiKeys(auth, { tenantId: tenant })
       if (json) printJson(keys)
       else console.log(keys.length === 0 ? 'No keys.' : formatTable(keys, columns))
     })

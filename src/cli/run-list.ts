@@ -40,7 +40,7 @@ const columns: Column<Run>[] = [
   { title: 'created', value: ({ createdAt }) => timeText(createdAt), mayGo: true },
   {
     title: 'attempt',
-    value: ({ attempt, maxAttempts }) => `${attempt}/${maxAttempts}`,
+    value: ({ attempt, maxAttempts }) => `${attempt}/${maxAttempts || '?'}`,
     align: 'right',
     mayGo: true,
   },

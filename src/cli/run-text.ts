@@ -24,7 +24,7 @@ export function printRun(
     run: run.id,
     task: run.taskId,
     tenant: run.tenantId,
-    state: `${run.state}${run.attempt > 0 ? `, attempt ${run.attempt} of ${run.maxAttempts}` : ''}`,
+    state: `${run.state}${run.attempt > 0 ? `, attempt ${run.attempt} of ${run.maxAttempts || '?'}` : ''}`,
     created: timeText(run.createdAt),
     due: run.startedAt ? '' : timeText(run.runAt),
     started: timeText(run.startedAt),

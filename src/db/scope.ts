@@ -12,6 +12,8 @@ import type { Transaction } from './transaction.ts'
 /** What the database needs to know of a tenant. */
 export interface TenantIdentity {
   readonly slug: string
+  /** Of its row in public.organizations. */
+  readonly organizationId: string
   readonly schema: string
   readonly role: string
 }

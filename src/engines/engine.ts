@@ -9,11 +9,12 @@ import type { AnyTask } from '../task/define.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import type { Attempt, Run, RunHandle, RunRequest, RunState, TriggerKind } from '../task/run.ts'
 import type { ServiceAccess } from '../task/services.ts'
+import type { Backlog } from '../telemetry/queue-gauges.ts'
 import type { TenantWork } from '../tenants/work.ts'
 
 export interface Engine {
   readonly name: 'pg-boss' | 'trigger.dev' | 'inline'
-  /** Who waits for a run asks for it no more often than this, where asking costs more than a statement. */
+  /** Where reading a run is a request of its own: who waits for runs asks for each by itself, and no more often than this. */
   readonly askedAtMostEveryMs?: number
   /** Whether a run that is queued in a transaction commits with it; otherwise it is queued after the commit. */
   readonly enqueuesInTransaction: boolean
@@ -42,6 +43,8 @@ export interface Engine {
   tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]>
   /** How many runs of the tenant wait for this service. */
   countHeld(tenantId: string, service: string): Promise<number>
+  /** What is due of these tasks; nothing where the engine has figures of its own. */
+  backlog(taskIds: readonly string[]): Promise<Backlog[]>
   /** The hold on this service is over: what waited for it may go. */
   release(tenantId: string, service: string): void
   /** Starts running the given tasks in this process. */

@@ -2,12 +2,16 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
+import { methodNotAllowed } from 'hono/method-not-allowed'
 import { timeout } from 'hono/timeout'
 import { leaveScopes } from '../db/scope.ts'
 import { defaultPlatform } from '../default-platform.ts'
 import type { Platform } from '../platform.ts'
+import { notStored, secureAnswers } from './answer-headers.ts'
 import { apiRoutes } from './api/api.ts'
-import { readError } from './api/errors.ts'
+import { readError, readRefusal } from './api/errors.ts'
+import { healthRoutes } from './health.ts'
+import { metricsRoutes } from './metrics.ts'
 import { problem, unavailable } from './problem.ts'
 import { receiveWebhook } from './webhooks.ts'
 
@@ -30,12 +34,16 @@ const retryAfterSeconds = 30
 /** `createHttpApp().fetch` takes a web-standard Request and answers a Response. Connects to nothing by itself. */
 export function createHttpApp({ platform, basePath = '/' }: HttpOptions = {}): Hono {
   const platformNow = () => platform ?? defaultPlatform()
-  return new Hono()
+  const app = new Hono()
+  return app
+    .use(secureAnswers, notStored, methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }))
+    .route(basePath, healthRoutes(platformNow))
+    .route(basePath, metricsRoutes(platformNow))
     .route(basePath, webhookRoutes(platformNow))
     .route(basePath === '/' ? '/api/v1' : `${basePath}/v1`, apiRoutes(platformNow))
     .notFound(() => noSuchPath().getResponse())
     .onError((error, context) => {
-      const foreseen = error instanceof HTTPException ? error : readError(error)
+      const foreseen = error instanceof HTTPException ? readRefusal(error) : readError(error)
       if (!foreseen) logFailure(platformNow(), error, context)
       return (foreseen ?? notNow()).getResponse()
     })
@@ -45,15 +53,13 @@ function webhookRoutes(platform: () => Platform): Hono {
   const path = '/webhooks/:tenantId/:service'
   const inTime = timeout(webhookDeadlineMs, tooSlow)
   const notTooLarge = bodyLimit({ maxSize: webhookBytes, onError: refuseSize })
-  return new Hono()
-    .post(path, inTime, notTooLarge, async (context) => {
-      const { tenantId, service } = context.req.param()
-      const delivery = { headers: context.req.raw.headers, body: await readBody(context) }
-      // An app that calls this from inside a tenant must not lend the delivery its context.
-      const receipt = await leaveScopes(() => receiveWebhook(platform(), tenantId, service, delivery))
-      return context.json(receipt)
-    })
-    .all(path, refuseMethod)
+  return new Hono().post(path, inTime, notTooLarge, async (context) => {
+    const { tenantId, service } = context.req.param()
+    const delivery = { headers: context.req.raw.headers, body: await readBody(context) }
+    // An app that calls this from inside a tenant must not lend the delivery its context.
+    const receipt = await leaveScopes(() => receiveWebhook(platform(), tenantId, service, delivery))
+    return context.json(receipt)
+  })
 }
 
 async function readBody({ req }: Context): Promise<string> {
@@ -82,9 +88,10 @@ function refuseSize(): never {
   throw problem({ status: 413, code: 'BODY_TOO_LARGE', detail })
 }
 
-function refuseMethod(): never {
-  const detail = 'Webhooks are delivered by POST.'
-  throw problem({ status: 405, code: 'METHOD_NOT_ALLOWED', detail, headers: { allow: 'POST' } })
+function refuseMethod(_: Context, allowed: readonly string[]): Response {
+  const allow = allowed.join(', ')
+  const detail = `This path is for ${allow}.`
+  return problem({ status: 405, code: 'METHOD_NOT_ALLOWED', detail, headers: { allow } }).getResponse()
 }
 
 function noSuchPath(): HTTPException {

@@ -9,6 +9,7 @@ const tables = [
   'platform_failure_counts',
   'platform_holds',
   'platform_webhook_events',
+  'platform_trigger_runs',
 ]
 
 const forgetSql = `

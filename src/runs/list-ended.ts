@@ -1,6 +1,6 @@
 /**
  * A page of ended runs, newest first, as SQL. Each way into the table reads an index in the order of the page and no
- * further than the page is long; which way is decided here and not left to statistics. Indexes: 007_history.sql.
+ * further than the page is long; which way is decided here and not left to statistics. Indexes: 008_history.sql.
  */
 import type { RunFilter } from '../engines/engine.ts'
 import { type FinalState, finalStates } from '../task/run.ts'

@@ -3,15 +3,9 @@
  * new run names the old one, and goes the way of every other: a tenant that is suspended or held keeps it waiting.
  */
 import { randomUUID } from 'node:crypto'
-import type { Engine } from '../engines/engine.ts'
-import {
-  InvalidPayloadError,
-  InvalidTriggerOptionsError,
-  RunStillOpenError,
-  TenantMismatchError,
-  UnknownRunError,
-} from '../errors.ts'
+import { InvalidPayloadError, InvalidTriggerOptionsError, RunStillOpenError } from '../errors.ts'
 import { currentRun } from '../task/context.ts'
+import type { AnyTask } from '../task/define.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import type { JsonValue } from '../task/json.ts'
 import { acceptPayload } from '../task/payload.ts'
@@ -22,26 +16,25 @@ export interface ReplayOptions {
   payload?: Record<string, unknown>
 }
 
+/** `find` throws where there is no such run. */
 export async function replayRun(
-  engine: Engine,
+  find: (runId: string) => Promise<Run>,
   dispatcher: Dispatcher,
   runId: string,
   options: ReplayOptions,
 ): Promise<RunHandle> {
   checkOptions(options)
-  const old = await engine.get(runId)
-  if (!old) throw new UnknownRunError(runId)
+  const old = await find(runId)
   if (!isFinal(old.state)) throw new RunStillOpenError(runId, old.state)
-  const surrounding = dispatcher.currentTenant()
-  if (surrounding !== null && surrounding !== old.tenantId) {
-    throw new TenantMismatchError(surrounding, old.tenantId)
-  }
-  const input = await acceptReplay(old, options.payload ?? old.payload, dispatcher)
-  const [handle] = await dispatcher.enqueue([toReplayRequest(old, input, randomUUID())])
+  const task = (await dispatcher.registry()).get(old.taskId)
+  // Null is an edited payload as well; no task takes it.
+  const payload = options.payload === undefined ? old.payload : options.payload
+  const input = await acceptReplay(task, old, payload, dispatcher)
+  const [handle] = await dispatcher.enqueue([toReplayRequest(task, old, input, randomUUID())])
   return handle!
 }
 
-export function toReplayRequest(old: Run, input: JsonValue, id: string): RunRequest {
+export function toReplayRequest(task: AnyTask, old: Run, input: JsonValue, id: string): RunRequest {
   return {
     id,
     taskId: old.taskId,
@@ -57,14 +50,19 @@ export function toReplayRequest(old: Run, input: JsonValue, id: string): RunRequ
     ttlMs: null,
     priority: old.priority,
     tags: old.tags,
-    maxAttempts: old.maxAttempts,
+    // A run of Trigger.dev's dashboard may not say.
+    maxAttempts: old.maxAttempts || task.retry.maxAttempts,
     ...(old.traceparent !== null && { trace: { follows: old.traceparent } }),
   }
 }
 
-/** The payload as it is to be queued. @throws UnknownTaskError, InvalidPayloadError. */
-export async function acceptReplay(old: Run, payload: unknown, dispatcher: Dispatcher): Promise<JsonValue> {
-  const task = (await dispatcher.registry()).get(old.taskId)
+/** The payload as it is to be queued. @throws InvalidPayloadError. */
+export async function acceptReplay(
+  task: AnyTask,
+  old: Run,
+  payload: unknown,
+  dispatcher: Dispatcher,
+): Promise<JsonValue> {
   const { tenantId, input } = await acceptPayload(task.id, task.schema, payload, dispatcher.maxPayloadBytes)
   if (tenantId === old.tenantId) return input
   throw new InvalidPayloadError(task.id, [

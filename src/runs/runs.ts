@@ -1,6 +1,9 @@
-/** Reading and steering runs, whatever engine they are on. */
+/**
+ * Reading and steering runs, whatever engine they are on. Inside a tenant's context, and in a run of the tenant, the runs of
+ * other tenants do not exist; code of the platform, outside of every tenant, sees all.
+ */
 import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
-import { UnknownRunError } from '../errors.ts'
+import { TenantMismatchError, UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
 import type { Attempt, Run, RunHandle } from '../task/run.ts'
@@ -15,7 +18,7 @@ import type { RunWaiter } from './waiter.ts'
 export interface Runs {
   /** One run with its failed and lost attempts. Throws UnknownRunError. */
   get(runId: string): Promise<Run & { attempts: Attempt[] }>
-  /** A page of runs, newest first; 50 by default. */
+  /** A page of runs, newest first; 50 by default. Throws TenantMismatchError inside the context of another tenant. */
   list(filter?: Partial<RunFilter>): Promise<RunPage>
   /** How many by task, tenant and state: those that ended in the last 24 hours by default, and all that are open. */
   counts(filter?: CountFilter): Promise<RunCount[]>
@@ -28,7 +31,10 @@ export interface Runs {
   replay(runId: string, options?: ReplayOptions): Promise<RunHandle>
   /** Another start for a run that was given one and has not begun. False: it does not wait for it any more. */
   reschedule(runId: string, start: NewStart): Promise<boolean>
-  /** Answers when the run has ended; 10 minutes at most by default. */
+  /**
+   * Answers when the run has ended; 10 minutes at most by default. Throws UnknownRunError and WaitTimeoutError, and at once
+   * what no waiting mends.
+   */
   wait(runId: string, options?: WaitOptions): Promise<Run>
   /** A page of what the run wrote with `context.logger`, oldest first, over all attempts. Throws UnknownRunError. */
   logs(runId: string, options?: ReadLogsOptions): Promise<RunLogPage>
@@ -42,58 +48,83 @@ export function createRuns(
   ready: () => Promise<{ engine: Engine; waiter: RunWaiter; logs: RunLogs }>,
   dispatcher: () => Dispatcher,
 ): Runs {
+  /** The run, where it is one of the surrounding tenant. */
+  const find = async (engine: Engine, runId: string): Promise<Run> => {
+    const tenantId = dispatcher().currentTenant()
+    const run = await engine.get(runId)
+    if (!run || (tenantId !== null && tenantId !== run.tenantId)) throw new UnknownRunError(runId)
+    return run
+  }
+  /** False: the run was past it already. */
+  const steer = async (runId: string, attempt: (engine: Engine) => Promise<boolean>): Promise<boolean> => {
+    const { engine } = await ready()
+    if (dispatcher().currentTenant() !== null) await find(engine, runId)
+    if (await attempt(engine)) return true
+    await find(engine, runId)
+    return false
+  }
+
   return {
     async get(runId) {
       const { engine } = await ready()
-      const [run, attempts] = await Promise.all([engine.get(runId), engine.attempts(runId)])
-      if (!run) throw new UnknownRunError(runId)
+      const [run, attempts] = await Promise.all([find(engine, runId), engine.attempts(runId)])
       return { ...run, attempts }
     },
 
     async list(filter = {}) {
-      const checked = checkFilter(filter)
+      const checked = withinTenant(checkFilter(filter), dispatcher().currentTenant())
       return await (await ready()).engine.list(checked)
     },
 
     async counts(filter = {}) {
-      const checked = checkCountFilter(filter, new Date())
+      const checked = checkCountFilter(withinTenant(filter, dispatcher().currentTenant()), new Date())
       return await (await ready()).engine.counts(checked)
     },
 
-    async cancel(runId) {
-      const { engine } = await ready()
-      if (await engine.cancel(runId)) return true
-      if (await engine.get(runId)) return false
-      throw new UnknownRunError(runId)
-    },
+    cancel: (runId) => steer(runId, (engine) => engine.cancel(runId)),
 
     async replay(runId, options = {}) {
-      return await replayRun((await ready()).engine, dispatcher(), runId, options)
+      const { engine } = await ready()
+      return await replayRun((id) => find(engine, id), dispatcher(), runId, options)
     },
 
     async reschedule(runId, start) {
       const checked = readNewStart(start)
-      const { engine } = await ready()
-      if (await engine.reschedule(runId, checked)) return true
-      if (await engine.get(runId)) return false
-      throw new UnknownRunError(runId)
+      return await steer(runId, (engine) => engine.reschedule(runId, checked))
     },
 
     async wait(runId, options = {}) {
       const waiting = readWaitOptions(options)
-      return await (await ready()).waiter.wait(runId, waiting)
+      const tenantId = dispatcher().currentTenant()
+      return await (await ready()).waiter.wait(runId, { ...waiting, tenantId })
     },
 
     async logs(runId, options) {
-      return await (await ready()).logs.read(runId, options)
+      const { engine, logs } = await ready()
+      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      return await logs.read(runId, options)
     },
 
     async *followLogs(runId, options) {
-      yield* (await ready()).logs.follow(runId, options)
+      const { engine, logs } = await ready()
+      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      yield* logs.follow(runId, options)
     },
 
     async progress(runId) {
-      return await (await ready()).logs.progress(runId)
+      const { engine, logs } = await ready()
+      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      return await logs.progress(runId)
     },
   }
+}
+
+function withinTenant<Filter extends { tenantId?: string }>(
+  filter: Filter,
+  surrounding: string | null,
+): Filter {
+  if (surrounding === null) return filter
+  const { tenantId = surrounding } = filter
+  if (tenantId !== surrounding) throw new TenantMismatchError(surrounding, tenantId, 'listing')
+  return { ...filter, tenantId }
 }

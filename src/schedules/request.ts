@@ -1,6 +1,6 @@
 /** The run that a schedule asks for: one for each tenant and occasion, whoever asks for it and however often. */
-import { createHash } from 'node:crypto'
 import { hasFixedTimes } from '../task/cron.ts'
+import { derivedRunId, hashOf } from '../task/derived-id.ts'
 import type { JsonValue } from '../task/json.ts'
 import type { RunRequest } from '../task/run.ts'
 import { localTime } from './local-time.ts'
@@ -22,7 +22,7 @@ export interface Member {
 export function toRequest(schedule: Schedule, { tenantId, payload }: Member, occasion: Occasion): RunRequest {
   const { task, rule } = schedule
   return {
-    id: runIdOf(schedule, tenantId, occasion.name),
+    id: derivedRunId([scheduleId(schedule), tenantId, occasion.name]),
     taskId: task.id,
     tenantId,
     input: { ...(payload ?? rule.payload), tenantId },
@@ -54,21 +54,8 @@ export function nameOfTime(cron: string, timezone: string, nominalAt: Date): str
   return hasFixedTimes(cron) ? localTime(nominalAt, timezone).clock : nominalAt.toISOString()
 }
 
-/** A UUID of version 8, which is free for what its maker puts into it: here, a hash. */
-function runIdOf(schedule: Schedule, tenantId: string, occasion: string): string {
-  const bytes = hashOf([scheduleId(schedule), tenantId, occasion]).subarray(0, 16)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const hex = bytes.toString('hex')
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
-}
-
 /** Milliseconds, the same at every tick, so that the runs of one tenant stay equally far apart. */
 function placeInWindow(schedule: Schedule, tenantId: string): number {
   const share = hashOf([scheduleId(schedule), tenantId]).readUInt32BE() / 2 ** 32
   return Math.floor(schedule.rule.windowMs * share)
-}
-
-function hashOf(parts: readonly string[]): Buffer {
-  return createHash('sha256').update(JSON.stringify(parts)).digest()
 }

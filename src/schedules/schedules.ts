@@ -36,7 +36,10 @@ export interface Schedules {
    * Runs it now, paused or not, for one tenant or for every active one. Answers the ids of the runs. The same
    * `invocation` (a text of yours) answers the same runs, so what was cut off can be repeated.
    */
-  run(schedule: string, options?: { tenantId?: string; invocation?: string }): Promise<string[]>
+  run(
+    schedule: string,
+    options?: { tenantId?: string | undefined; invocation?: string | undefined },
+  ): Promise<string[]>
 }
 
 export interface SchedulesDependencies {

@@ -11,11 +11,11 @@ import type { ScheduleKey } from './schedule.ts'
 
 export interface ScheduleSettings {
   /** Null, here and below: as the task says. */
-  cron?: string | null
+  cron?: string | null | undefined
   /** An IANA name, or 'tenant' for the tenant's own. */
-  timezone?: string | null
+  timezone?: string | null | undefined
   /** Instead of the task's, without `tenantId`. */
-  payload?: Record<string, unknown> | null
+  payload?: Record<string, unknown> | null | undefined
 }
 
 /** As they are stored; what is undefined stays as it is. */
@@ -68,10 +68,14 @@ export async function writeSettings(
   { extra, changedAt }: { extra: boolean; changedAt: Date },
 ): Promise<void> {
   const kept = (given: unknown) => given === undefined
+  // An extra one is checked to have a cron text before it is found to be there already, with one.
+  const cronToInsert = sql`coalesce(${cron ?? null}::text, (
+    SELECT cron FROM public.platform_schedules
+    WHERE extra AND tenant_id = ${tenantId} AND task_id = ${taskId} AND key = ${key}))`
   await sql`
     INSERT INTO public.platform_schedules AS own
       (tenant_id, task_id, key, extra, cron, timezone, payload, changed_at)
-    VALUES (${tenantId}, ${taskId}, ${key}, ${extra}, ${cron ?? null},
+    VALUES (${tenantId}, ${taskId}, ${key}, ${extra}, ${cronToInsert},
       ${timezone ?? (extra ? 'UTC' : null)}, ${payload == null ? null : sql.json(payload)}, ${changedAt})
     ON CONFLICT (tenant_id, task_id, key) DO UPDATE SET
       extra = excluded.extra,

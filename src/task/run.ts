@@ -24,6 +24,8 @@ export interface RunRequest extends TriggerSettings {
   id: string
   taskId: string
   tenantId: string
+  /** The UUID of the tenant's row, for its slug may be another tenant's one day. The platform adds it when it queues. */
+  organizationId?: string | undefined
   input: JsonValue
   parentRunId: string | null
   triggeredBy: TriggeredBy
@@ -51,6 +53,7 @@ export interface Run {
   state: RunState
   /** The attempt that runs or ran last; 0 before the first. */
   attempt: number
+  /** 0 where nobody has said so far: a run that Trigger.dev's dashboard made and that has not begun. */
   maxAttempts: number
   priority: number
   tags: readonly string[]

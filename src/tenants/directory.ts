@@ -99,7 +99,12 @@ export class TenantDirectory {
     const database = this.#database()
     const [tenant, server] = await Promise.all([readTenant(database, slug), readServer(database)])
     if (!tenant) return null
-    const identity = { slug, schema: schemaName(slug), role: roleName(slug, server.databaseOid) }
+    const identity = {
+      slug,
+      organizationId: tenant.id,
+      schema: schemaName(slug),
+      role: roleName(slug, server.databaseOid),
+    }
     return { tenant, identity, readAt }
   }
 

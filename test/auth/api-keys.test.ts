@@ -49,9 +49,9 @@ test('it is in one answer and nowhere else; a list shows its first characters', 
     revokedAt: null,
     createdAt: auth.now(),
   })
-  expect(await listApiKeys(auth, tenantId)).toEqual([shown])
+  expect(await listApiKeys(auth, { tenantId })).toEqual([shown])
   expect(await listApiKeys(auth)).toContainEqual(shown)
-  expect(await listApiKeys(auth, await platform.tenant())).toEqual([])
+  expect(await listApiKeys(auth, { tenantId: await platform.tenant() })).toEqual([])
   const { rows } = await auth.database.query<{ row: string }>(
     'SELECT k::text AS row FROM public.api_keys AS k',
   )
@@ -136,7 +136,7 @@ describe('a key is not made', () => {
     await refused({ expiresIn: 0 }, InvalidGrantError)
     await refused({ expiresIn: '11y' }, InvalidGrantError)
     await refused({ tenantId: 'no_such_tenant' }, UnknownTenantError)
-    expect(await listApiKeys(auth, tenantId)).toEqual([])
+    expect(await listApiKeys(auth, { tenantId })).toEqual([])
   })
 
   test('by who may not, or with more than they may', async () => {

@@ -115,7 +115,7 @@ describe.concurrent('a service', () => {
     await Promise.all([stage.worker({ concurrency: 10 }), stage.worker({ concurrency: 10 })])
     // Runs that ask again and again while they run, on both; then many that ask once.
     const [long] = await stage.triggerMany(asking, 20, () => ({ times: 100, everyMs: 100 }))
-    await stage.until('they ask', 10_000, async () => askedWith(stripe, 'sk_test_first').length > 20)
+    await stage.until('they ask', 30_000, async () => askedWith(stripe, 'sk_test_first').length > 20)
     let limitedAt = 0
     stripe.answerNext(
       () => {
@@ -128,9 +128,9 @@ describe.concurrent('a service', () => {
       },
       { matches: ({ headers }) => headers.authorization === 'Bearer sk_test_first' },
     )
-    await stage.until('it said so', 5_000, async () => limitedAt > 0)
+    await stage.until('it said so', 30_000, async () => limitedAt > 0)
     await stage.triggerMany(asking, 200)
-    await stage.until('all of the first wait', 5_000, async () => {
+    await stage.until('all of the first wait', 15_000, async () => {
       const [row] = await stage.query<{ runs: number }>(
         "SELECT count(*)::int AS runs FROM pgboss.job WHERE group_id = $1 AND state <> 'completed' AND start_after < now() + interval '1 year'",
         [first],

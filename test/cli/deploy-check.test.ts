@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { noNetwork } from '../fixtures/network/index.ts'
 import { makeProject } from '../fixtures/trigger/project.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -14,16 +15,28 @@ interface Checked {
   code: number
   stdout: string
   stderr: string
+  /** Hosts that it tried to reach. */
+  tried: string[]
 }
 
-/** Nothing of the environment but where programs are, and no way out: whoever asks the network is refused. */
-function check(cwd: string, ...args: string[]): Promise<Checked> {
-  const env = { PATH: process.env.PATH!, HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: 'http://127.0.0.1:9' }
-  return new Promise((done) => {
-    execFile(process.execPath, [cgk, 'deploy:check', ...args], { cwd, env }, (error, stdout, stderr) =>
+/** Nothing of the environment but where programs are, and no way out of this machine. */
+async function run(cwd: string, args: readonly string[]): Promise<Checked> {
+  const network = await noNetwork()
+  const env = { PATH: process.env.PATH!, NODE_OPTIONS: network.nodeOptions }
+  const ran = await new Promise<Omit<Checked, 'tried'>>((done) => {
+    execFile(process.execPath, args, { cwd, env }, (error, stdout, stderr) =>
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
     )
   })
+  const tried = await network.tried()
+  await network.remove()
+  return { ...ran, tried }
+}
+
+async function check(cwd: string, ...args: string[]): Promise<Checked> {
+  const checked = await run(cwd, [cgk, 'deploy:check', ...args])
+  expect(checked.tried).toEqual([])
+  return checked
 }
 
 async function project(files: Record<string, string>): Promise<string> {
@@ -38,6 +51,12 @@ const task = (id: string, rest = '', shape = '') =>
 import { z } from 'zod'
 export const task = defineTask({ id: '${id}', payload: tenantPayload({ ${shape} }), ${rest} run: () => z })
 `
+
+const shownOf = (module: string) => `import { toTriggerTasks } from '@cgk-platform/jobs/trigger'
+import registry from '${module}'
+toTriggerTasks(registry)
+`
+const shown = shownOf('./index.ts')
 
 const names = ['same', 'missing', 'shape', 'limit', 'retry', 'time'] as const
 
@@ -59,6 +78,46 @@ test('the tasks of this repo: every task in both targets, as in the registry', a
   )
   expect(JSON.parse(stdout)[0].tasks).toBeGreaterThan(10)
   expect(code).toBe(0)
+})
+
+test('what would ask the network here is refused and noted, in a child without an environment as well', async () => {
+  const asking = (host: string) => `fetch('http://${host}/').catch(({ cause }) => console.log(cause.message))`
+  const child = `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(asking('two.test'))}], { env: {}, stdio: 'inherit' })`
+  const { stdout, tried } = await run(root, ['-e', `${asking('192.0.2.1')}; ${child}`])
+  expect(stdout.match(/There is no network here/g)).toHaveLength(2)
+  expect(tried.sort()).toEqual(['192.0.2.1', 'two.test'])
+})
+
+test('defaults that are computed are no difference, and need no environment', async () => {
+  const folder = await project({
+    'tasks/work/same.ts': task(
+      'work/same',
+      '',
+      `at: z.iso.datetime().default(() => new Date().toISOString()),
+       id: z.uuid().prefault(() => crypto.randomUUID()),
+       region: z.string().default(() => process.env.REGION_OF_THE_APP!.trim())`,
+    ),
+    'tasks/index.ts': registry(['same'], './work'),
+    'tasks/index.trigger.ts': shown,
+  })
+  const { code, stdout } = await check(folder, '--target', 'dev')
+  expect(stdout).toBe('dev: 1 task, as in the registry\n')
+  expect(code).toBe(0)
+})
+
+test('no task is no deploy, whether the registry has none or Trigger.dev is shown none', async () => {
+  const nothing = { 'tasks/none.ts': 'export default []\n', 'tasks/index.trigger.ts': shownOf('./none.ts') }
+  const empty = await project({ ...nothing, 'tasks/index.ts': 'export default []\n' })
+  const unshown = await project({
+    ...nothing,
+    'tasks/work/same.ts': task('work/same'),
+    'tasks/index.ts': registry(['same'], './work'),
+  })
+  for (const folder of [empty, unshown]) {
+    const { code, stdout } = await check(folder, '--target', 'deploy')
+    expect(stdout).toContain('deploy: no task is found, and Trigger.dev refuses a project without')
+    expect(code).toBe(1)
+  }
 })
 
 describe('what differs is told:', () => {
@@ -88,10 +147,7 @@ describe('what differs is told:', () => {
       ...files,
       'tasks/index.ts': registry(names, './work'),
       'older/index.ts': registry(Object.keys(older), '.'),
-      'tasks/index.trigger.ts': `import { toTriggerTasks } from '@cgk-platform/jobs/trigger'
-import older from '../older/index.ts'
-toTriggerTasks(older)
-`,
+      'tasks/index.trigger.ts': shownOf('../older/index.ts'),
     })
     const { code, stdout } = await check(folder, '--target', 'dev')
     expect(stdout.trim().split('\n').sort()).toEqual([
@@ -101,7 +157,7 @@ toTriggerTasks(older)
       'dev: work/retry: retry.minTimeoutInMs is 5000 for Trigger.dev, and 1000 in the registry',
       'dev: work/shape: the schema of its payload is not that of the registry: count, amount',
       'dev: work/surplus: is found by Trigger.dev in tasks/index.trigger.ts, and is not in the registry',
-      'dev: work/time: maxDuration is 3665 for Trigger.dev, and 3725 in the registry',
+      'dev: work/time: maxDuration is 86465 for Trigger.dev, and 86525 in the registry',
     ])
     expect(code).toBe(1)
     // The bundle is gone.
@@ -112,10 +168,7 @@ toTriggerTasks(older)
     const folder = await project({
       'tasks/work/same.ts': task('work/same'),
       'tasks/index.ts': registry(['same'], './work'),
-      'tasks/index.trigger.ts': `import { toTriggerTasks } from '@cgk-platform/jobs/trigger'
-import registry from './index.ts'
-toTriggerTasks(registry)
-`,
+      'tasks/index.trigger.ts': shown,
       'tasks/index.own.trigger.ts': `import { task } from '@trigger.dev/sdk'
 export const own = task({ id: 'work/same', run: async () => null })
 `,

@@ -12,6 +12,7 @@ import { running } from './conformance/running.ts'
 import { tenants } from './conformance/tenants.ts'
 import { timing } from './conformance/timing.ts'
 import { transactions } from './conformance/transactions.ts'
+import { visibility } from './conformance/visibility.ts'
 import { workers } from './conformance/workers.ts'
 
 export function engineConformance(engine: Engine['name']): void {
@@ -27,6 +28,7 @@ export function engineConformance(engine: Engine['name']): void {
   holds()
   transactions()
   listing()
+  visibility()
   // With Trigger.dev no process of ours is a worker.
   if (engine !== 'trigger.dev') workers()
 }

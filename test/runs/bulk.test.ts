@@ -165,10 +165,24 @@ describe('a preview', () => {
     ]
     for (const [ask, error] of refused) await expect(ask()).rejects.toThrow(error)
     // A preview that failed leaves nothing behind.
-    expect((await bulkActions.list({ within: [tenantId] })).actions.filter(({ total }) => total > 0)).toEqual(
-      [],
-    )
+    expect((await bulkActions.list({ within: [tenantId] })).actions).toEqual([])
   })
+})
+
+test('replays and cancels are listed together or apart; one of no runs is theirs who asked', async () => {
+  const [tenantId, neighbour] = [await kit.tenant(), await kit.tenant()]
+  const within = [tenantId]
+  const { id: replay } = await bulkActions.previewReplay({ filter: {} }, { within })
+  const { id: cancel } = await bulkActions.previewCancel({ filter: {} }, { within })
+  const listed = async (options: Parameters<typeof bulkActions.list>[0]) =>
+    (await bulkActions.list(options)).actions.map(({ id }) => id)
+  expect(await listed({ within })).toEqual([cancel, replay])
+  expect(await listed({ within, kind: 'replay' })).toEqual([replay])
+  expect(await listed({ within, kind: 'cancel' })).toEqual([cancel])
+  expect(await listed({ within: [neighbour] })).toEqual([])
+  const { id: ofAll } = await bulkActions.previewReplay({ filter: { tenantId } })
+  await expect(bulkActions.get(ofAll, { within })).rejects.toThrow(UnknownBulkActionError)
+  expect(await bulkActions.get(ofAll)).toMatchObject({ total: 0, tenantIds: [] })
 })
 
 describe('a confirm', () => {

@@ -168,8 +168,12 @@ test('pages are turned, those seen last first', async () => {
 
 test('what cannot be used is refused', async () => {
   const unknown = 'f'.repeat(20)
-  for (const call of [failures.get(unknown), failures.resolve(unknown), failures.reopen('x')]) {
-    await expect(call).rejects.toThrow(UnknownFailureGroupError)
+  for (const call of [
+    () => failures.get(unknown),
+    () => failures.resolve(unknown),
+    () => failures.reopen('x'),
+  ]) {
+    await expect(call()).rejects.toThrow(UnknownFailureGroupError)
   }
   const ahead = new Date(Date.now() + 60_000)
   await expect(failures.ignore(unknown, ahead)).rejects.toThrow(UnknownFailureGroupError)

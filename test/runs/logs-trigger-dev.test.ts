@@ -24,7 +24,12 @@ onTriggerDev({ tasks: [talk], logger: createLogger('info', { write: () => {} }) 
 
 async function drain(): Promise<void> {
   const { url, secretKey } = cloud
-  const executor = new Executor({ url, secretKey, waitpoint: (id) => cloud.waitpoint(id) })
+  const executor = new Executor({
+    url,
+    secretKey,
+    waitpoint: (id) => cloud.waitpoint(id),
+    waitForRun: (...run) => cloud.waitForRun(...run),
+  })
   const working = cloud.work({
     runAttempt: (...attempt) => executor.runAttempt(...attempt),
     isWanted: (taskId) => taskId === talk.id,

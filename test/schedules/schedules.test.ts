@@ -114,6 +114,21 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
       expect(await countRuns(mine, plain)).toBe(1)
     })
 
+    test('of an extra schedule, too, what is not named stays', async () => {
+      const tenantId = await addTenant()
+      now('2027-03-01T00:00')
+      await schedules.set(tenantId, 'set/plain:daily', {
+        extra: true,
+        cron: '0 9 * * *',
+        payload: { limit: 3 },
+      })
+      const kept = { cron: '0 9 * * *', payload: { limit: 3 }, timezone: 'Asia/Tokyo' }
+      for (const extra of [true, false]) {
+        const settings = { extra, timezone: 'Asia/Tokyo' }
+        expect(await schedules.set(tenantId, 'set/plain:daily', settings)).toMatchObject(kept)
+      }
+    })
+
     test('reset: as the task says again', async () => {
       const tenantId = await addTenant()
       now('2027-03-01T00:00')

@@ -38,6 +38,7 @@ describe('admit', () => {
     expect(await platform.directory.admit('alpha')).toEqual({
       slug: 'alpha',
       schema: 'tenant_alpha',
+      organizationId: expect.any(String),
       role: `tenant_alpha_${rows[0]!.oid.toString(36)}`,
     })
     await expect(platform.directory.admit('alpha_new')).resolves.toMatchObject({ slug: 'alpha_new' })

@@ -13,7 +13,7 @@ import type { CountFilter, RunCount } from '../../runs/counts.ts'
 import { matches } from '../../runs/matches.ts'
 import { heldByTenant } from '../../task/outcome.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
-import { addSource } from '../../telemetry/queue-gauges.ts'
+import { addSource, type Backlog } from '../../telemetry/queue-gauges.ts'
 import { recordSettled } from '../../telemetry/settled.ts'
 import { outsideTraces } from '../../telemetry/span.ts'
 import type { TenantWork } from '../../tenants/work.ts'
@@ -123,13 +123,17 @@ export class InlineEngine implements Engine {
     return this.#queue.countHeld(tenantId, service)
   }
 
+  async backlog(taskIds: readonly string[]): Promise<Backlog[]> {
+    return this.#queue.backlog(taskIds)
+  }
+
   release(tenantId: string, service: string): void {
     this.#queue.release(tenantId, service)
   }
 
   async work(options: WorkOptions): Promise<Worker> {
     const taskIds = options.tasks.map((task) => task.id)
-    const endFigures = addSource({ backlog: async () => this.#queue.backlog(taskIds) })
+    const endFigures = addSource({ backlog: () => this.backlog(taskIds) })
     const worker: InlineWorker = new InlineWorker(options, {
       database: this.#database,
       queue: this.#queue,

@@ -9,7 +9,7 @@ import { readAttempts } from '../../runs/attempts.ts'
 import type { CountFilter, RunCount } from '../../runs/counts.ts'
 import type { Retention } from '../../runs/retention.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
-import { addSource } from '../../telemetry/queue-gauges.ts'
+import { addSource, type Backlog } from '../../telemetry/queue-gauges.ts'
 import { outsideTraces } from '../../telemetry/span.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
@@ -116,6 +116,10 @@ export class PgBossEngine implements Engine {
     return countHeld(this.#queue, tenantId, service)
   }
 
+  backlog(taskIds: readonly string[]): Promise<Backlog[]> {
+    return readBacklog(this.#queue, taskIds)
+  }
+
   release(): void {
     this.#eachWorker((worker) => worker.release())
   }
@@ -124,7 +128,7 @@ export class PgBossEngine implements Engine {
     const taskIds = options.tasks.map((task) => task.id)
     await this.#boss.ensureQueues(taskIds)
     this.#listener.start()
-    const endFigures = addSource({ backlog: () => readBacklog(this.#queue, taskIds) })
+    const endFigures = addSource({ backlog: () => this.backlog(taskIds) })
     const worker = new PgBossWorker(options, {
       database: this.#database,
       queue: this.#queue,

@@ -4,7 +4,7 @@
  */
 import { metadata, tags } from '@trigger.dev/sdk'
 import type { Logger } from 'pino'
-import { factsKey, type RunFacts, readFacts } from './run-facts.ts'
+import { factsKey, type RunFacts, readFacts, tenantInPayload } from './run-facts.ts'
 import { derivedRunId, runIdInTags, runTag } from './run-id.ts'
 import { tenantInTags, tenantTag } from './tags.ts'
 
@@ -16,12 +16,12 @@ export interface BegunRun {
   priority?: number | undefined
 }
 
-/** The platform's id of the run, the same in every attempt. */
+/** The platform's id of the run, the same in every attempt. The host's logger is made only where it has to say something. */
 export async function adopt(
   run: BegunRun,
-  tenantId: string | null,
+  payload: unknown,
   maxAttempts: number,
-  logger: Logger,
+  host: { readonly logger: Logger },
 ): Promise<string> {
   const tagged = runIdInTags(run.tags)
   if (tagged !== null && !run.isReplay) return tagged
@@ -30,6 +30,8 @@ export async function adopt(
   if (known?.id === id) return id
   const facts: RunFacts = {
     id,
+    organization: known?.organization ?? null,
+    tenantAs: known?.tenantAs ?? null,
     // What it repeats had them.
     parent: null,
     by: run.isReplay ? { kind: 'replay', ref: tagged } : { kind: 'app', ref: 'Trigger.dev' },
@@ -41,13 +43,15 @@ export async function adopt(
   }
   metadata.set(factsKey, { ...facts })
   await metadata.flush()
+  const tenantId = tenantInPayload(payload)
   const missing = tenantInTags(run.tags) === null && tenantId !== null ? [tenantTag(tenantId)] : []
   try {
     await tags.add([runTag(id), ...missing])
   } catch (error) {
-    logger.warn(
-      { err: error, run: id },
-      'A run of the dashboard could not be tagged; lists by tenant lack it',
+    const lacking = missing.length > 0 ? 'by its id or its tenant' : 'by its id'
+    host.logger.warn(
+      { err: error, run: id, triggerRun: run.id },
+      `A run of Trigger.dev's dashboard could not be tagged: it runs, and is not found ${lacking}`,
     )
   }
   return id

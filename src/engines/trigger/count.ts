@@ -1,36 +1,54 @@
 /**
- * Counting runs: Trigger.dev has no call for it, so its list is read, a hundred at a time, as far back as asked. Those
- * that were made before and ended since are not among them.
+ * Counting runs: Trigger.dev has no call for it, so its lists are read, a hundred at a time: what is open, and what has
+ * ended as far back as asked, by when it was made.
  */
 import type { CountFilter, RunCount } from '../../runs/counts.ts'
-import type { TriggerApi } from './api.ts'
+import { finalStates, openStates } from '../../task/run.ts'
+import type { ApiListedRun, TriggerApi } from './api.ts'
 import { pageSize } from './read.ts'
-import { toRunState } from './states.ts'
+import { type ApiStatus, toRunState, toStatuses } from './states.ts'
 import { tenantInTags, tenantTag } from './tags.ts'
 import { readWaitingNote } from './waiting-note.ts'
 
 export async function countRuns(api: TriggerApi, filter: CountFilter & { from: Date }): Promise<RunCount[]> {
-  const { from, to, tenantId, taskId } = filter
+  const { from, to } = filter
   const counts = new Map<string, RunCount>()
+  for await (const page of listed(api, filter, toStatuses(openStates)))
+    for (const run of page) add(counts, run)
+  for await (const page of listed(api, filter, toStatuses(finalStates))) {
+    for (const run of page) if (run.createdAt >= from && !(to && run.createdAt >= to)) add(counts, run)
+    if (page.at(-1)!.createdAt < from) break
+  }
+  return [...counts.values()]
+}
+
+function add(counts: Map<string, RunCount>, run: ApiListedRun): void {
+  const { tags, status, metadata, taskIdentifier: taskId } = run
+  const tenantId = tenantInTags(tags)
+  if (tenantId === null) return
+  const waiting = readWaitingNote(metadata)
+  const state = toRunState({ status, attempts: 0, waiting, failedLast: false })
+  const key = [taskId, tenantId, state].join('\n')
+  counts.set(key, { taskId, tenantId, state, runs: (counts.get(key)?.runs ?? 0) + 1 })
+}
+
+/** Newest first. */
+async function* listed(
+  api: TriggerApi,
+  { tenantId, taskId }: CountFilter,
+  status: ApiStatus[],
+): AsyncGenerator<ApiListedRun[]> {
   let after: string | undefined
   for (;;) {
     const { data, hasMore } = await api.list({
+      status,
       limit: pageSize,
       ...(tenantId !== undefined && { tag: tenantTag(tenantId) }),
       ...(taskId !== undefined && { taskIdentifier: taskId }),
       ...(after !== undefined && { after }),
     })
-    for (const { tags, status, metadata, createdAt, taskIdentifier } of data) {
-      const tenant = tenantInTags(tags)
-      if (tenant === null || createdAt < from || (to && createdAt >= to)) continue
-      const waiting = readWaitingNote(metadata)
-      const state = toRunState({ status, attempts: 0, waiting, failedLast: false })
-      const key = [taskIdentifier, tenant, state].join('\n')
-      const runs = (counts.get(key)?.runs ?? 0) + 1
-      counts.set(key, { taskId: taskIdentifier, tenantId: tenant, state, runs })
-    }
-    const last = data.at(-1)
-    after = last?.id
-    if (!hasMore || !last || last.createdAt < from) return [...counts.values()]
+    if (data.length > 0) yield data
+    after = data.at(-1)?.id
+    if (!hasMore || after === undefined) return
   }
 }

@@ -6,14 +6,20 @@
  * `trigger` had parsed already, so transforms would be applied twice. `execute` parses, once, as on every engine.
  */
 import { task as defineTriggerTask, metadata, type Task as TriggerTask } from '@trigger.dev/sdk'
-import { z } from 'zod'
+import { InvalidPayloadError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
+import { storableError } from '../../task/json.ts'
 import { TaskRegistry } from '../../task/registry.ts'
 import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 import { adopt } from './adopt.ts'
-import { type RunHost, runOnTrigger, tenantOf } from './run.ts'
-import { retryOf } from './run-error.ts'
+import { maxDurationSeconds } from './max-duration.ts'
+import { isOf } from './owner.ts'
+import { payloadJsonSchema } from './payload-schema.ts'
+import { type RunHost, runOnTrigger } from './run.ts'
+import { RunFailedError, retryOf } from './run-error.ts'
 import { readFacts } from './run-facts.ts'
+import { isStandIn } from './stand-in.ts'
+import { tenantInTags } from './tags.ts'
 import { defineTickTask } from './tick.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
@@ -36,13 +42,6 @@ export interface Deployed {
   ttl: number
 }
 
-/**
- * Our own timeout decides, for each execution. Trigger.dev adds up all executions of an attempt, and a run that asks
- * again and again whether a provider has finished has many: an hour of them, waiting not counted.
- */
-const manyExecutionsSeconds = 3_600
-const leastDurationSeconds = 5
-
 export function toDeployed(task: AnyTask): Deployed {
   const { maxAttempts, minDelayMs, maxDelayMs, factor } = task.retry
   return {
@@ -55,7 +54,7 @@ export function toDeployed(task: AnyTask): Deployed {
       factor,
       randomize: true,
     },
-    maxDuration: leastDurationSeconds + Math.ceil(task.timeoutMs / 1000) + manyExecutionsSeconds,
+    maxDuration: maxDurationSeconds(task),
     // Runs carry their tenant as concurrencyKey, and Trigger.dev applies the limit of a queue to each key.
     ...(task.perTenant !== null && { queue: { name: `task/${task.id}`, concurrencyLimit: task.perTenant } }),
     ttl: 0,
@@ -74,16 +73,20 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
   return defineTriggerTask({
     ...toDeployed(task),
     run: async (input: unknown, { ctx, signal }) => {
+      if (isStandIn(input)) return null
       const { attempt, run } = ctx
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
-      const runId = await adopt(run, tenantOf(input), maxAttempts, host.logger)
-      const trace = carriedTrace()
-      return await runOnTrigger(
-        task,
-        input,
-        { runId, attempt: attempt.number, maxAttempts, signal, trace },
-        host,
-      )
+      const runId = await adopt(run, input, maxAttempts, host)
+      refuseOtherTenant(task.id, run.tags, input)
+      const about = {
+        runId,
+        triggerId: run.id,
+        attempt: attempt.number,
+        maxAttempts,
+        signal,
+        trace: carriedTrace(),
+      }
+      return await runOnTrigger(task, input, about, host)
     },
     catchError: ({ error }) => retryOf(error),
   })
@@ -94,11 +97,10 @@ function carriedTrace(): TraceCarrier | undefined {
   return readFacts(metadata.current())?.trace ?? undefined
 }
 
-/** As callers write it: before defaults and transforms. What JSON Schema cannot say is left open. */
-export function payloadJsonSchema(task: AnyTask): Record<string, unknown> {
-  return z.toJSONSchema(task.schema as z.ZodType, {
-    io: 'input',
-    target: 'draft-7',
-    unrepresentable: 'any',
-  }) as Record<string, unknown>
+/** The dashboard replays with whatever payload it is given. What has been read, limited and tagged as one tenant's stays so. */
+function refuseOtherTenant(taskId: string, tags: readonly string[], input: unknown): void {
+  const tenantId = tenantInTags(tags)
+  if (tenantId === null || isOf(tenantId, input, readFacts(metadata.current()))) return
+  const message = `must stay "${tenantId}": a replay belongs to the tenant of its run. For another tenant, trigger the task anew`
+  throw new RunFailedError(storableError(new InvalidPayloadError(taskId, [{ path: 'tenantId', message }])))
 }

@@ -19,15 +19,21 @@ import {
 } from '../engine.ts'
 import { type ApiOptions, TriggerApi } from './api.ts'
 import { countRuns } from './count.ts'
+import { Deliverer } from './deliver.ts'
 import { Enqueuer } from './enqueue.ts'
+import { Giver } from './give.ts'
+import { KeyHolders } from './idempotency.ts'
 import { KnownRuns } from './known-runs.ts'
+import { Outbox } from './outbox.ts'
 import { RunReader } from './read.ts'
 import { toDelay } from './request.ts'
+import { Sender } from './send.ts'
 import { countHeld, tenantsWithOpenRun, tenantWork } from './tenant-work.ts'
 
 export interface TriggerEngineOptions extends ApiOptions {
   database: Database
   logger: Logger
+  sweepEveryMs?: number
 }
 
 export class TriggerEngine implements Engine {
@@ -37,47 +43,50 @@ export class TriggerEngine implements Engine {
   readonly askedAtMostEveryMs = 5_000
   readonly tenantWork: TenantWork
   readonly #api: TriggerApi
-  readonly #known = new KnownRuns()
+  readonly #known: KnownRuns
   readonly #reader: RunReader
+  readonly #deliverer: Deliverer
   readonly #enqueuer: Enqueuer
 
-  constructor({ database, logger, ...options }: TriggerEngineOptions) {
-    this.#api = new TriggerApi(options)
-    this.#reader = new RunReader(this.#api, database, this.#known)
-    this.#enqueuer = new Enqueuer({
-      api: this.#api,
-      reader: this.#reader,
-      known: this.#known,
-      database,
-      logger,
-    })
-    this.tenantWork = tenantWork(this.#api, database, () => this.#enqueuer.settled())
+  constructor({ database, logger, sweepEveryMs, ...options }: TriggerEngineOptions) {
+    const api = new TriggerApi(options)
+    const outbox = new Outbox(database)
+    this.#api = api
+    this.#known = new KnownRuns(outbox)
+    this.#reader = new RunReader(api, database, this.#known)
+    const sender = new Sender(new KeyHolders(this.#reader, database))
+    const giver = new Giver({ api, outbox, sender, known: this.#known, logger })
+    this.#deliverer = new Deliverer({ outbox, giver, logger, sweepEveryMs })
+    this.#enqueuer = new Enqueuer({ api, outbox, sender, giver, deliverer: this.#deliverer })
+    this.tenantWork = tenantWork(api, database, outbox, () => this.#deliverer.settled())
   }
 
-  /** Nothing of it is in the database, and an app that cannot reach Trigger.dev yet must start all the same. */
-  async start(): Promise<void> {}
+  /** An app that cannot reach Trigger.dev yet must start all the same: nothing of it is waited for. */
+  async start(): Promise<void> {
+    this.#deliverer.start()
+  }
 
   enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]> {
     return this.#enqueuer.enqueue(requests, transaction)
   }
 
   async get(runId: string): Promise<Run | null> {
-    await this.#enqueuer.settled()
+    await this.#deliverer.settled()
     return await this.#reader.get(runId)
   }
 
   async getMany(runIds: readonly string[]): Promise<Run[]> {
-    await this.#enqueuer.settled()
+    await this.#deliverer.settled()
     return await this.#reader.getMany(runIds)
   }
 
   async list(filter: RunFilter): Promise<RunPage> {
-    await this.#enqueuer.settled()
+    await this.#deliverer.settled()
     return await this.#reader.list(filter)
   }
 
   async counts(filter: CountFilter & { from: Date }): Promise<RunCount[]> {
-    await this.#enqueuer.settled()
+    await this.#deliverer.settled()
     return await countRuns(this.#api, filter)
   }
 
@@ -105,12 +114,17 @@ export class TriggerEngine implements Engine {
   }
 
   async tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
-    await this.#enqueuer.settled()
+    await this.#deliverer.settled()
     return await tenantsWithOpenRun(this.#api, taskId, tag, tenantIds)
   }
 
   countHeld(tenantId: string, service: string): Promise<number> {
     return countHeld(this.#api, tenantId, service)
+  }
+
+  /** Trigger.dev shows its queues itself, and to ask it for all that waits would be one request for every task. */
+  async backlog(): Promise<[]> {
+    return []
   }
 
   /** What waits looks for itself (run.ts). */
@@ -122,20 +136,22 @@ export class TriggerEngine implements Engine {
 
   /** Null: there is no such run. */
   async #triggerIdOf(runId: string, what: string): Promise<string | null> {
-    await this.#enqueuer.settled()
+    await this.#deliverer.settled()
     const triggerId = await this.#reader.findTriggerId(runId)
-    if (triggerId === null && this.#known.unseen(runId)) throw notYetThere(runId, what)
-    return triggerId
+    if (triggerId !== null) return triggerId
+    const unseen = await this.#known.unseen(runId)
+    if (unseen && !isFinal(unseen.state)) throw notYetThere(runId, what)
+    return null
   }
 
   async close(): Promise<void> {
-    await this.#enqueuer.close()
+    await this.#deliverer.close()
   }
 }
 
 function notYetThere(runId: string, what: string): TriggerUnavailableError {
   return new TriggerUnavailableError(
     `${what} run ${runId}`,
-    'it has accepted the batch of this run and not yet made the run',
+    'it has not got this run yet, or got it in a batch and not yet made the run',
   )
 }

@@ -1,69 +1,76 @@
 /**
- * What this process has triggered. Trigger.dev's lists are some seconds behind its runs, the runs of a batch come to be
- * after it was accepted, and those of a transaction after it has committed; who has just triggered a run must find it all the same.
+ * What is known of a run before Trigger.dev shows it. Its lists are some seconds behind its runs, the runs of a batch come
+ * to be after it was accepted, and those of a transaction after it has committed; every process finds them all the same.
  */
 import { LRUCache } from 'lru-cache'
-import type { Run, RunRequest } from '../../task/run.ts'
+import type { Run } from '../../task/run.ts'
+import type { KnownRun, Outbox } from './outbox.ts'
+import { isUuid } from './run-id.ts'
 
-/** Without the payload, which may be large. */
-type Accepted = Omit<RunRequest, 'input'> & { acceptedAt: Date }
-
-const rememberedIds = 100_000
-const rememberedRequests = 10_000
+const remembered = 100_000
 /** A batch that has made no run by then has lost it. */
-const acceptedForMs = 120_000
+const unseenForMs = 600_000
 
 export class KnownRuns {
-  readonly #triggerIds = new LRUCache<string, string>({ max: rememberedIds })
-  readonly #accepted = new LRUCache<string, Accepted>({ max: rememberedRequests, ttl: acceptedForMs })
+  readonly #outbox: Outbox
+  readonly #triggerIds = new LRUCache<string, string>({ max: remembered })
 
-  /** Trigger.dev's id of the run, where it is known. */
-  triggerIdOf(runId: string): string | undefined {
-    return this.#triggerIds.get(runId)
+  constructor(outbox: Outbox) {
+    this.#outbox = outbox
   }
 
   /** A run may be known by more ids than one: an idempotency key led to it after its id had been told. */
   learn(runId: string, triggerId: string): void {
-    this.#triggerIds.set(runId, triggerId)
+    if (!this.#triggerIds.has(runId)) this.#triggerIds.set(runId, triggerId)
   }
 
-  accepted({ input: _, ...request }: RunRequest): void {
-    this.#accepted.set(request.id, { ...request, acceptedAt: new Date() })
+  /** Trigger.dev's id of the run. Null: it has not got the run. Undefined: only its lists can tell. */
+  async triggerIdOf(runId: string): Promise<string | null | undefined> {
+    const learnt = this.#triggerIds.get(runId)
+    if (learnt !== undefined) return learnt
+    const known = await this.#outbox.find(runId)
+    if (known === null) return undefined
+    if (known.triggerId !== null) this.learn(runId, known.triggerId)
+    return known.triggerId ?? (known.sentAt === null ? null : undefined)
   }
 
-  /** It will not come. */
-  lost(runId: string): void {
-    this.#accepted.delete(runId)
+  /** Trigger.dev's lists have told. */
+  async found(runId: string, triggerId: string): Promise<void> {
+    this.learn(runId, triggerId)
+    await this.#outbox.found(runId, triggerId)
   }
 
-  /** A run that was accepted and is not to be seen yet. */
-  unseen(runId: string): Run | null {
-    const request = this.#accepted.get(runId)
-    return request ? asQueued(request) : null
+  /** A run that Trigger.dev does not show: on its way there, refused there, or in a batch of which nothing is seen yet. */
+  async unseen(runId: string): Promise<Run | null> {
+    const known = isUuid(runId) ? await this.#outbox.find(runId) : null
+    if (!known?.request) return null
+    const isLost = known.sentAt !== null && known.sentAt.getTime() < Date.now() - unseenForMs
+    return isLost ? null : toRun(known, known.request)
   }
 }
 
-function asQueued({ acceptedAt, delayMs, runAt, idempotency, trace, ...request }: Accepted): Run {
-  const startAt = runAt ?? new Date(acceptedAt.getTime() + delayMs)
+function toRun({ input, refused, createdAt }: KnownRun, request: NonNullable<KnownRun['request']>): Run {
+  const startAt = request.runAt ?? new Date(createdAt.getTime() + request.delayMs)
+  const waiting = startAt.getTime() > Date.now() ? 'scheduled' : 'queued'
   return {
     id: request.id,
     taskId: request.taskId,
     tenantId: request.tenantId,
-    state: startAt.getTime() > Date.now() ? 'scheduled' : 'queued',
+    state: refused ? 'failed' : waiting,
     attempt: 0,
     maxAttempts: request.maxAttempts,
     priority: request.priority,
     tags: [...request.tags],
-    payload: null,
+    payload: input,
     output: null,
-    error: null,
+    error: refused,
     fingerprint: null,
     parentRunId: request.parentRunId,
     triggeredBy: request.triggeredBy,
     replayOf: request.replayOf,
-    idempotencyKey: idempotency?.key ?? null,
-    traceparent: trace?.traceparent ?? null,
-    createdAt: acceptedAt,
+    idempotencyKey: request.idempotency?.key ?? null,
+    traceparent: request.trace?.traceparent ?? null,
+    createdAt,
     runAt: startAt,
     startedAt: null,
     finishedAt: null,

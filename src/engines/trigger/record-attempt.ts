@@ -1,8 +1,9 @@
 /** Failed attempts are kept where those of every engine are: Trigger.dev only knows the last error of a run. */
-import { hostname } from 'node:os'
+
 import type { Database } from '../../db/database.ts'
 import { keepFailed, toKeptFailure } from '../../runs/keep-failed.ts'
 import type { RunError } from '../../task/json.ts'
+import { workerName } from './attempt-facts.ts'
 
 export interface FailedAttempt {
   runId: string
@@ -35,5 +36,5 @@ export async function recordAttempt(database: Database, attempt: FailedAttempt):
     JSON.stringify(toKeptFailure(taskId, error)),
     startedAt,
   ]
-  await database.query(recordSql, [...values, `trigger.dev ${hostname()} ${process.pid}`])
+  await database.query(recordSql, [...values, workerName()])
 }

@@ -7,7 +7,10 @@ import { factsOf } from './run-facts.ts'
 import { tagsOf } from './tags.ts'
 
 export interface TriggerCall {
+  /** Of the task. */
   id: string
+  /** The platform's. */
+  runId: string
   payload: JsonValue
   options: {
     concurrencyKey: string
@@ -27,17 +30,18 @@ const ownKeySeconds = 86_400
 
 /** The caller's input goes as it is: `execute` parses it, once. */
 export function toCall(request: RunRequest): TriggerCall {
-  const { taskId, tenantId, input, idempotency, maxAttempts, ttlMs, priority } = request
+  const { id: runId, taskId, tenantId, input, idempotency, maxAttempts, ttlMs, priority } = request
   const delay = toDelay(request)
   return {
     id: taskId,
+    runId,
     payload: input,
     options: {
       concurrencyKey: tenantId,
       tags: tagsOf(request),
       metadata: factsOf(request),
       maxAttempts,
-      idempotencyKey: idempotency ? callersKey(request, idempotency.key) : ownKey(request),
+      idempotencyKey: idempotencyKeyOf(request),
       idempotencyKeyTTL: `${idempotency ? toSeconds(idempotency.ttlMs) : ownKeySeconds}s`,
       ...(delay !== null && { delay }),
       ...(ttlMs !== null && { ttl: toSeconds(ttlMs) }),
@@ -46,6 +50,10 @@ export function toCall(request: RunRequest): TriggerCall {
       ...(priority > 0 && { priority }),
     },
   }
+}
+
+export function idempotencyKeyOf(request: RunRequest): string {
+  return request.idempotency ? callersKey(request, request.idempotency.key) : ownKey(request)
 }
 
 /** 64 characters: the SDK takes it for a finished key and mixes no parent run into it. */

@@ -1,12 +1,17 @@
 /** What Trigger.dev does not tell of a run, in the metadata of the run, written when it is triggered. */
 import { type RunRequest, type TriggeredBy, triggerKinds } from '../../task/run.ts'
 import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
+import { isUuid } from './run-id.ts'
 
 export const factsKey = 'run'
 
 export interface RunFacts {
   /** The platform's id of the run, where its tags do not tell (adopt.ts). */
   id: string | null
+  /** The UUID of its tenant's row: whoever gets the same slug later has another. */
+  organization: string | null
+  /** What the payload calls its tenant, where the task's schema makes another text of that. */
+  tenantAs: string | null
   /** The platform's id of the run that triggered this one. */
   parent: string | null
   by: { [Fact in keyof TriggeredBy]: TriggeredBy[Fact] }
@@ -20,27 +25,38 @@ export interface RunFacts {
 }
 
 export function factsOf(request: RunRequest): { [factsKey]: { [Fact in keyof RunFacts]: RunFacts[Fact] } } {
-  const {
-    parentRunId: parent,
-    triggeredBy,
-    replayOf,
-    idempotency,
-    priority,
-    maxAttempts,
-    trace = null,
-  } = request
-  const [by, key] = [{ ...triggeredBy }, idempotency?.key ?? null]
-  return { [factsKey]: { id: null, parent, by, replayOf, key, priority, maxAttempts, trace } }
+  const { tenantId, organizationId = null, parentRunId: parent, replayOf, idempotency } = request
+  const given = tenantInPayload(request.input)
+  const tenantAs = given === tenantId ? null : given
+  const [by, key] = [{ ...request.triggeredBy }, idempotency?.key ?? null]
+  const { priority, maxAttempts, trace = null } = request
+  return {
+    [factsKey]: {
+      id: null,
+      organization: organizationId,
+      tenantAs,
+      parent,
+      by,
+      replayOf,
+      key,
+      priority,
+      maxAttempts,
+      trace,
+    },
+  }
 }
 
 /** A run that the dashboard made, or whose metadata somebody has replaced, has none. */
 export function readFacts(metadata: Readonly<Record<string, unknown>> | undefined): RunFacts | null {
   const facts = metadata?.[factsKey]
   if (typeof facts !== 'object' || facts === null) return null
-  const { id, parent, by, replayOf, key, priority, maxAttempts, trace } = facts as Record<string, unknown>
+  const { id, organization, tenantAs, parent, by, replayOf, key, priority, maxAttempts, trace } =
+    facts as Record<string, unknown>
   if (typeof priority !== 'number' || typeof maxAttempts !== 'number') return null
   return {
-    id: textOrNull(id),
+    id: uuidOrNull(id),
+    organization: uuidOrNull(organization),
+    tenantAs: textOrNull(tenantAs),
     parent: textOrNull(parent),
     by: readTriggeredBy(by, textOrNull(parent)),
     replayOf: textOrNull(replayOf),
@@ -61,6 +77,16 @@ function readTriggeredBy(by: unknown, parent: string | null): TriggeredBy {
   const known = triggerKinds.find((one) => one === kind)
   if (known) return { kind: known, ref: textOrNull(ref) }
   return parent === null ? { kind: 'app', ref: null } : { kind: 'run', ref: parent }
+}
+
+/** Before it has been parsed, a payload may be anything. */
+export function tenantInPayload(payload: unknown): string | null {
+  const isObject = typeof payload === 'object' && payload !== null
+  return isObject && 'tenantId' in payload ? textOrNull(payload.tenantId) : null
+}
+
+function uuidOrNull(value: unknown): string | null {
+  return typeof value === 'string' && isUuid(value) ? value : null
 }
 
 function textOrNull(value: unknown): string | null {

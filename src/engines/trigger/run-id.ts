@@ -7,6 +7,10 @@ import { createHash } from 'node:crypto'
 const prefix = 'run:'
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
+export function isUuid(text: string): boolean {
+  return uuid.test(text)
+}
+
 export function runTag(runId: string): string {
   return `${prefix}${runId}`
 }
@@ -14,7 +18,7 @@ export function runTag(runId: string): string {
 /** The platform's id among the tags of a run. */
 export function runIdInTags(tags: readonly string[]): string | null {
   const id = tags.find((tag) => tag.startsWith(prefix))?.slice(prefix.length)
-  return id !== undefined && uuid.test(id) ? id : null
+  return id !== undefined && isUuid(id) ? id : null
 }
 
 /** Of a run that the dashboard made. A UUID of version 8: its bits are a hash. */

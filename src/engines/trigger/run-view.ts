@@ -1,35 +1,34 @@
 /** A run of Trigger.dev as a run of the platform. */
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { Attempt, Run, RunState } from '../../task/run.ts'
-import type { ApiRun } from './api.ts'
+import type { ApiListedRun, ApiRun } from './api.ts'
+import { readAttemptFacts } from './attempt-facts.ts'
 import { readRunError } from './run-error.ts'
 import { type RunFacts, readFacts } from './run-facts.ts'
 import { derivedRunId, runIdInTags } from './run-id.ts'
 import { toRunState } from './states.ts'
-import { tenantInTags, withoutOurs } from './tags.ts'
+import { withoutOurs } from './tags.ts'
 import { readWaitingNote, type WaitingNote } from './waiting-note.ts'
 
-/** Null: none of ours, for it belongs to no tenant. */
-export function tenantOf(run: Pick<ApiRun, 'tags'> & { payload?: unknown }): string | null {
-  const tagged = tenantInTags(run.tags)
-  if (tagged !== null) return tagged
-  const { payload } = run
-  // A run that somebody started in the dashboard.
-  const given = typeof payload === 'object' && payload !== null && 'tenantId' in payload && payload.tenantId
-  return typeof given === 'string' ? given : null
-}
+/** What is known of a run: all of it, or what a list tells where the run itself cannot be read. */
+export type SeenRun = Pick<ApiRun, keyof ApiListedRun & keyof ApiRun> &
+  Partial<Pick<ApiRun, 'payload' | 'output' | 'error' | 'attemptCount'>> & {
+    /** Why it cannot be read. */
+    unreadable?: RunError
+  }
 
-export function runIdOf(run: Pick<ApiRun, 'id' | 'tags' | 'metadata'>): string {
+export function runIdOf(run: Pick<SeenRun, 'id' | 'tags' | 'metadata'>): string {
   return readFacts(run.metadata)?.id ?? runIdInTags(run.tags) ?? derivedRunId(run.id)
 }
 
 /** `lastFailed`: the last attempt that is recorded as failed. */
-export function toRun(run: ApiRun, tenantId: string, lastFailed: Attempt | null): Run {
+export function toRun(run: SeenRun, tenantId: string, lastFailed: Attempt | null): Run {
   const facts = readFacts(run.metadata)
   const waiting = readWaitingNote(run.metadata)
-  const failed = lastFailed?.attempt === run.attemptCount ? lastFailed : null
+  const attempts = run.attemptCount ?? (run.startedAt ? (lastFailed?.attempt ?? 1) : 0)
+  const failed = lastFailed?.attempt === attempts ? lastFailed : null
   const failedLast = failed?.result === 'retry'
-  const state = toRunState({ status: run.status, attempts: run.attemptCount, waiting, failedLast })
+  const state = toRunState({ status: run.status, attempts, waiting, failedLast })
   const waits = waiting !== null && waiting.state === state
   return {
     id: runIdOf(run),
@@ -37,31 +36,29 @@ export function toRun(run: ApiRun, tenantId: string, lastFailed: Attempt | null)
     tenantId,
     state,
     // An attempt that has been handed back to wait does not count.
-    attempt: waits ? run.attemptCount - 1 : run.attemptCount,
-    ...described(run, facts),
+    attempt: waits ? attempts - 1 : attempts,
+    ...described(facts),
     tags: withoutOurs(run.tags),
     payload: asJson(run.payload),
     output: state === 'completed' ? asJson(run.output) : null,
     fingerprint: failed?.fingerprint ?? null,
-    error: errorOf(run, state, waits ? waiting : null, failed),
+    error: run.unreadable ?? errorOf(run, state, waits ? waiting : null, failed),
     createdAt: run.createdAt,
     runAt: startOf(run, waits ? waiting : null),
     startedAt: waits ? null : (run.startedAt ?? null),
     finishedAt: run.finishedAt ?? run.expiredAt ?? null,
-    worker: null,
-    credentials: {},
+    ...readAttemptFacts(run.metadata),
   }
 }
 
 function described(
-  run: ApiRun,
   facts: RunFacts | null,
 ): Pick<
   Run,
   'maxAttempts' | 'priority' | 'parentRunId' | 'triggeredBy' | 'replayOf' | 'idempotencyKey' | 'traceparent'
 > {
   return {
-    maxAttempts: facts?.maxAttempts ?? Math.max(1, run.attemptCount),
+    maxAttempts: facts?.maxAttempts ?? 0,
     priority: facts?.priority ?? 0,
     parentRunId: facts?.parent ?? null,
     triggeredBy: facts?.by ?? { kind: 'app', ref: null },
@@ -72,7 +69,7 @@ function described(
 }
 
 function errorOf(
-  run: ApiRun,
+  run: SeenRun,
   state: RunState,
   waiting: WaitingNote | null,
   failed: Attempt | null,
@@ -91,7 +88,7 @@ function errorOf(
   }
 }
 
-function startOf(run: ApiRun, waiting: WaitingNote | null): Date {
+function startOf(run: SeenRun, waiting: WaitingNote | null): Date {
   const until = waiting?.until ? new Date(waiting.until) : null
   if (until && !Number.isNaN(until.getTime())) return until
   return run.delayedUntil ?? run.createdAt

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
-import { RunCancelledError, RunTimeoutError } from '../../errors.ts'
+import { AbortTaskError, RunCancelledError, RunTimeoutError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Dispatcher } from '../../task/dispatcher.ts'
 import { execute } from '../../task/execute.ts'
@@ -13,9 +13,15 @@ import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
 import { recordSettled } from '../../telemetry/settled.ts'
 import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
+import { tellAttempt } from './attempt-facts.ts'
+import { begin } from './begin.ts'
+import { maxDurationSeconds } from './max-duration.ts'
 import { dropOldNote, pause } from './pause.ts'
 import { recordAttempt } from './record-attempt.ts'
 import { RunFailedError, RunRetryError } from './run-error.ts'
+import { tenantInPayload } from './run-facts.ts'
+import { waitingOutside } from './wait-for-child.ts'
+import { WaitTurn } from './wait-turn.ts'
 
 /** What a run needs of the platform in its process. */
 export interface RunEnvironment {
@@ -28,6 +34,8 @@ export interface RunEnvironment {
 /** The platform of the process; made at the first run, never when tasks are imported. */
 export interface RunHost {
   readonly logger: Logger
+  /** How long a run waits for a child in place, before it asks Trigger.dev to wait. */
+  readonly waitInPlaceMs: number
   environment(): Promise<RunEnvironment>
   /** Makes the runs of schedules whose time has come. */
   tick(): Promise<void>
@@ -37,12 +45,19 @@ export interface RunHost {
 
 export interface RunAttempt {
   runId: string
+  /** Trigger.dev's id of the run. */
+  triggerId: string
   attempt: number
   maxAttempts: number
   /** Trigger.dev's own, aborted on a cancel and after `maxDuration`. */
   signal: AbortSignal
   /** As it came with the run. */
   trace?: TraceCarrier | undefined
+}
+
+/** The attempt as it goes on from execution to execution. */
+interface OpenAttempt extends RunAttempt {
+  turn: WaitTurn
 }
 
 type FinalOutcome = Exclude<Outcome, { kind: 'postponed' | 'held' }>
@@ -59,20 +74,21 @@ export async function runOnTrigger(
   given: RunAttempt,
   host: RunHost,
 ): Promise<JsonValue> {
-  const attempt = { ...given, signal: inOurWords(given.signal, task) }
+  const attempt = { ...given, signal: inOurWords(given.signal, task), turn: new WaitTurn() }
   dropOldNote()
   let startedAt = new Date()
-  const outcome = await untilFinal(task, input, attempt, host, () => {
+  const decided = await untilFinal(task, input, attempt, host, () => {
     startedAt = new Date()
   })
-  recordSettled({ taskId: task.id, tenantId: tenantOf(input), outcome: outcome.kind })
+  const outcome = isOverTime(given.signal) ? withoutRetry(decided) : decided
+  recordSettled({ taskId: task.id, tenantId: tenantInPayload(input), outcome: outcome.kind })
   switch (outcome.kind) {
     case 'completed':
       return outcome.output
     case 'cancelled':
     case 'abandoned':
-      // Whatever this says: Trigger.dev has ended the run already.
-      throw new RunFailedError(storableError(attempt.signal.reason))
+      // Whatever this says: Trigger.dev has ended the run already, or made it twice.
+      throw new RunFailedError(storableError(attempt.signal.reason ?? madeTwice()))
     case 'retry':
     case 'failed':
       await keep(task, input, attempt, outcome, startedAt, host)
@@ -82,23 +98,40 @@ export async function runOnTrigger(
   }
 }
 
+async function isTheRun(
+  task: AnyTask,
+  input: unknown,
+  { runId, triggerId }: RunAttempt,
+  host: RunHost,
+): Promise<boolean> {
+  const { database } = await host.environment()
+  return await begin(database, { runId, triggerId, taskId: task.id, tenantId: tenantInPayload(input) ?? '' })
+}
+
+function madeTwice(): AbortTaskError {
+  return new AbortTaskError(
+    'Trigger.dev has made this run twice. The other one does the work; this one does nothing.',
+  )
+}
+
 async function untilFinal(
   task: AnyTask,
   input: unknown,
-  attempt: RunAttempt,
+  attempt: OpenAttempt,
   host: RunHost,
   onStart: () => void,
 ): Promise<FinalOutcome> {
-  const { signal } = attempt
+  const { signal, turn } = attempt
   try {
+    if (!(await isTheRun(task, input, attempt, host))) return { kind: 'abandoned' }
     for (let held = 0; ; ) {
       onStart()
-      const outcome = await executeOnce(task, input, attempt, await host.environment())
+      const outcome = await executeOnce(task, input, attempt, host)
       if (outcome.kind !== 'postponed' && outcome.kind !== 'held') return outcome
       const delayMs = outcome.kind === 'held' ? lookAgainIn(outcome.until, held) : outcome.delayMs
       held = outcome.kind === 'held' ? held + 1 : 0
       if (delayMs >= restFromMs) await host.rest()
-      await pause(delayMs, noteOf(outcome, delayMs, attempt), signal, host.logger)
+      await pause(delayMs, noteOf(outcome, delayMs, attempt), signal, turn, host.logger)
     }
   } catch (error) {
     // Cancelled while it waited, or the platform could not be started: the rule that errors of tasks go by.
@@ -111,18 +144,26 @@ async function untilFinal(
 async function executeOnce(
   task: AnyTask,
   input: unknown,
-  attempt: RunAttempt,
-  environment: RunEnvironment,
+  attempt: OpenAttempt,
+  host: RunHost,
 ): Promise<Outcome> {
+  const environment = await host.environment()
   await lookAtHolds(task, input, environment)
-  // Waiting for a child keeps the process, which has no other run to give its place to.
-  const { outcome } = await execute(task, input, attempt, { ...environment, whileWaiting: (wait) => wait() })
+  const { database, logger } = environment
+  const waiting = { turn: attempt.turn, inPlaceMs: host.waitInPlaceMs, database, logger }
+  const { outcome, credentials } = await execute(task, input, attempt, {
+    ...environment,
+    dispatcher: waitingOutside(environment.dispatcher, waiting),
+    // The process has no other run to give its place to; the place at Trigger.dev is given by the dispatcher.
+    whileWaiting: (wait) => wait(),
+  })
+  tellAttempt(credentials)
   return outcome
 }
 
 /** Nobody has looked before Trigger.dev started this run: what is held in the table, `execute` is to know of. */
 async function lookAtHolds(task: AnyTask, input: unknown, { services }: RunEnvironment): Promise<void> {
-  const tenantId = tenantOf(input)
+  const tenantId = tenantInPayload(input)
   if (tenantId === null) return
   await Promise.all(task.services.map((service) => services.holds.gate.refresh(tenantId, service)))
 }
@@ -158,28 +199,30 @@ async function keep(
 ): Promise<void> {
   try {
     const { database } = await host.environment()
-    const about = { runId, attempt, taskId: task.id, tenantId: tenantOf(input) ?? '' }
+    const about = { runId, attempt, taskId: task.id, tenantId: tenantInPayload(input) ?? '' }
     await recordAttempt(database, { ...about, result: kind, error, startedAt })
   } catch (failure) {
     host.logger.warn({ err: failure, run: runId }, 'A failed attempt could not be recorded')
   }
 }
 
-/** Before the payload has been parsed, it may be anything. */
-export function tenantOf(input: unknown): string | null {
-  const tenantId = typeof input === 'object' && input !== null && 'tenantId' in input ? input.tenantId : null
-  return typeof tenantId === 'string' ? tenantId : null
-}
-
 /** Trigger.dev aborts with reasons of its own; the outcome is read from ours. */
 function inOurWords(signal: AbortSignal, task: AnyTask): AbortSignal {
   const controller = new AbortController()
-  const follow = () => {
-    const { reason } = signal as { reason: unknown }
-    const overTime = reason instanceof Error && reason.name === 'TaskRunExceededMaxDuration'
-    controller.abort(overTime ? new RunTimeoutError(task.timeoutMs) : new RunCancelledError())
-  }
+  const follow = () =>
+    controller.abort(
+      isOverTime(signal) ? new RunTimeoutError(maxDurationSeconds(task) * 1_000) : new RunCancelledError(),
+    )
   if (signal.aborted) follow()
   else signal.addEventListener('abort', follow, { once: true })
   return controller.signal
+}
+
+/** Past `maxDuration`: no attempt follows. */
+function isOverTime({ reason }: AbortSignal): boolean {
+  return reason instanceof Error && reason.name === 'TaskRunExceededMaxDuration'
+}
+
+function withoutRetry(outcome: FinalOutcome): FinalOutcome {
+  return outcome.kind === 'retry' ? { kind: 'failed', error: outcome.error } : outcome
 }

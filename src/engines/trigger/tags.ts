@@ -1,10 +1,12 @@
 /** The tags of a run: its tenant and its id, which are ours, and those the caller gave. Trigger.dev takes ten. */
 import { InvalidTriggerOptionsError } from '../../errors.ts'
+import type { RunRequest } from '../../task/run.ts'
 import { runTag } from './run-id.ts'
 
 const tenantPrefix = 'tenant:'
 const ours = [tenantPrefix, 'run:']
 const atMost = 10
+const room = atMost - ours.length
 
 export function tenantTag(tenantId: string): string {
   return `${tenantPrefix}${tenantId}`
@@ -18,10 +20,12 @@ export function withoutOurs(tags: readonly string[]): string[] {
   return tags.filter((tag) => !isOurs(tag))
 }
 
-/** @throws InvalidTriggerOptionsError before anything is sent. */
-export function checkTags(tags: readonly string[]): void {
-  const room = atMost - ours.length
-  if (tags.length > room) {
+/**
+ * A replay has the tags of the run that it repeats, and one of the dashboard may have had ten: that is no reason to refuse
+ * it. @throws InvalidTriggerOptionsError before anything is sent.
+ */
+export function checkTags({ tags, replayOf }: Pick<RunRequest, 'tags' | 'replayOf'>): void {
+  if (tags.length > room && replayOf === null) {
     throw new InvalidTriggerOptionsError(
       `These options cannot be used: on Trigger.dev a run has at most ${room} tags of its own, for it takes ${atMost} and the platform adds ${ours.length}.`,
     )
@@ -33,16 +37,9 @@ export function checkTags(tags: readonly string[]): void {
   )
 }
 
-export function tagsOf({
-  tenantId,
-  id,
-  tags,
-}: {
-  tenantId: string
-  id: string
-  tags: readonly string[]
-}): string[] {
-  return [tenantTag(tenantId), runTag(id), ...tags]
+/** As many of the caller's as there is room for. */
+export function tagsOf({ tenantId, id, tags }: Pick<RunRequest, 'tenantId' | 'id' | 'tags'>): string[] {
+  return [tenantTag(tenantId), runTag(id), ...tags.slice(0, room)]
 }
 
 function isOurs(tag: string): boolean {

@@ -7,27 +7,36 @@ import { forgetTenant } from '../../runs/forget-tenant.ts'
 import { openStates } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { ApiFilter, ApiListedRun, TriggerApi } from './api.ts'
+import type { Outbox } from './outbox.ts'
 import { inParallel } from './parallel.ts'
 import { pageSize } from './read.ts'
 import { type ApiStatus, toStatuses } from './states.ts'
 import { tenantInTags, tenantTag } from './tags.ts'
 import { readWaitingNote } from './waiting-note.ts'
 
-const cancelledAtOnce = 10
+const callsAtOnce = 10
 
-export function tenantWork(api: TriggerApi, database: Database, settled: () => Promise<void>): TenantWork {
+export function tenantWork(
+  api: TriggerApi,
+  database: Database,
+  outbox: Outbox,
+  settled: () => Promise<void>,
+): TenantWork {
   return {
     async countOpen(tenantId) {
       await settled()
-      let open = 0
+      let open = await outbox.countDue(tenantId)
       for await (const page of openRuns(api, ofTenant(tenantId))) open += page.length
       return open
     },
     async release() {},
     async drop(tenantId) {
       await settled()
+      // First, so that nothing is sent any more while what has been sent is cancelled.
+      const recent = await outbox.drop(tenantId)
+      await inParallel(recent, callsAtOnce, (id) => api.cancel(id))
       for await (const page of openRuns(api, ofTenant(tenantId))) {
-        await inParallel(page, cancelledAtOnce, ({ id }) => api.cancel(id))
+        await inParallel(page, callsAtOnce, ({ id }) => api.cancel(id))
       }
       await forgetTenant(database, tenantId)
     },
@@ -37,7 +46,7 @@ export function tenantWork(api: TriggerApi, database: Database, settled: () => P
 export async function countHeld(api: TriggerApi, tenantId: string, service: string): Promise<number> {
   let held = 0
   for await (const page of openRuns(api, ofTenant(tenantId), toStatuses(['held']))) {
-    const notes = await inParallel(page, cancelledAtOnce, async ({ id, metadata }) =>
+    const notes = await inParallel(page, callsAtOnce, async ({ id, metadata }) =>
       readWaitingNote(metadata ?? (await api.retrieve(id))?.metadata),
     )
     held += notes.filter((note) => note?.state === 'held' && note.by === service).length

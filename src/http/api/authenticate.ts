@@ -4,13 +4,17 @@ import { requireAuth } from '../../auth/index.ts'
 import type { Platform } from '../../platform.ts'
 import type { ApiEnv } from './env.ts'
 
-/** One statement a request. @throws UnauthenticatedError, CrossSiteRequestError, AmbiguousCredentialsError. */
-export function authenticate(platform: () => Platform) {
+/** Before anything else. */
+export function onPlatform(platform: () => Platform) {
   return createMiddleware<ApiEnv>(async (context, next) => {
-    const now = platform()
-    const { auth } = await now.ready()
-    context.set('platform', now)
-    context.set('principal', await requireAuth(auth, context.req.raw))
+    context.set('platform', platform())
     await next()
   })
 }
+
+/** One statement a request. @throws UnauthenticatedError, CrossSiteRequestError, AmbiguousCredentialsError. */
+export const authenticate = createMiddleware<ApiEnv>(async (context, next) => {
+  const { auth } = await context.get('platform').ready()
+  context.set('principal', await requireAuth(auth, context.req.raw))
+  await next()
+})

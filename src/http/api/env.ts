@@ -3,6 +3,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import type { Actor } from '../../audit/audit.ts'
 import { type Permission, type Principal, requirePermission, tenantsWhere } from '../../auth/index.ts'
+import { ForbiddenError } from '../../errors.ts'
 import type { Platform } from '../../platform.ts'
 import { invalidRequest } from './errors.ts'
 
@@ -35,6 +36,13 @@ export function permit(context: ApiContext, permission: Permission, tenantId: st
 export function tenantsWithin(context: ApiContext, permission: Permission): readonly string[] | null {
   const tenants = tenantsWhere(context.get('principal'), permission)
   return tenants === 'all' ? null : tenants
+}
+
+/** As `tenantsWithin`. @throws ForbiddenError for whoever can do it nowhere, rather than show them that there is nothing. */
+export function permittedTenants(context: ApiContext, permission: Permission): readonly string[] | null {
+  const within = tenantsWithin(context, permission)
+  if (within?.length === 0) throw new ForbiddenError(permission)
+  return within
 }
 
 /** Who asks, as the audit log names them. */

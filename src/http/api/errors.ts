@@ -18,7 +18,7 @@ const statuses: Record<string, ContentfulStatusCode> = {
   RUN_UNKNOWN: 404,
   BULK_ACTION_UNKNOWN: 404,
   SCHEDULE_UNKNOWN: 404,
-  FAILURE_UNKNOWN: 404,
+  FAILURE_GROUP_UNKNOWN: 404,
   SERVICE_UNKNOWN: 404,
   USER_UNKNOWN: 404,
   API_KEY_UNKNOWN: 404,
@@ -31,6 +31,7 @@ const statuses: Record<string, ContentfulStatusCode> = {
   USER_EXISTS: 409,
   LAST_OWNER: 409,
   SERVICE_NOT_CONFIGURED: 409,
+  CREDENTIAL_UNREADABLE: 409,
   TENANT_SLUG_INVALID: 422,
   TENANT_NAME_INVALID: 422,
   PAYLOAD_INVALID: 422,
@@ -63,6 +64,12 @@ export function readError(error: unknown): HTTPException | null {
     ...(error instanceof InvalidPayloadError && { issues: error.issues }),
     ...headersOf(error, status),
   })
+}
+
+/** What Hono itself refuses, such as a body that is no JSON, it says in plain text. */
+export function readRefusal(error: HTTPException): HTTPException {
+  if (error.res) return error
+  return problem({ status: 400, code: 'BODY_UNREADABLE', detail: 'The body is no JSON.', cause: error })
 }
 
 function headersOf(error: JobsError, status: number): Pick<ProblemOptions, 'headers'> {

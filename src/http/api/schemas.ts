@@ -17,10 +17,19 @@ export const time = z.iso.datetime({ offset: true })
 export const slug = z.string().regex(/^[a-z][a-z0-9_]{0,47}$/, 'is no tenant slug')
 export const uuid = z.uuid()
 
+/** What Postgres can keep, and so find: no NUL, and no half of a character. */
+export function text(longest: number) {
+  const isStorable = (given: string) => !given.includes('\0') && given.isWellFormed()
+  return z.string().max(longest).refine(isStorable, 'has characters that cannot be kept')
+}
+
+/** Why something is done, for the audit log. */
+export const reason = text(1_000).trim().min(1)
+
 /** Of a page; `after` is the `next` of the page before. */
 export const pageQuery = {
   limit: z.coerce.number().int().min(1).max(1_000).default(50),
-  after: z.string().max(200).optional(),
+  after: text(200).optional(),
 }
 
 /** What every route may answer besides its own. */
@@ -28,6 +37,7 @@ export const problems = {
   400: problemAnswer('The request does not fit the API.'),
   401: problemAnswer('Nobody has signed in.'),
   403: problemAnswer('Whoever has signed in may not.'),
+  503: problemAnswer('Not at the moment: the same request is answered later, see Retry-After.'),
 }
 
 export function problemAnswer(description: string) {

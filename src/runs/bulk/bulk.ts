@@ -1,7 +1,7 @@
 /** Replaying and cancelling many runs: preview, confirm, watch, stop. */
 import type { Actor } from '../../audit/audit.ts'
 import { checkFilter } from '../filter.ts'
-import type { ActionFilter, ActionRun, BulkAction, Edit, Selection } from './action.ts'
+import type { ActionFilter, ActionKind, ActionRun, BulkAction, Edit, Selection } from './action.ts'
 import { type Confirmation, confirm, stop } from './confirm.ts'
 import type { BulkDependencies } from './deps.ts'
 import { type Preview, preview } from './preview.ts'
@@ -28,8 +28,10 @@ export interface BulkActions {
   stop(id: string, options?: Asking): Promise<BulkAction>
   /** How far it is. @throws UnknownBulkActionError. */
   get(id: string, options?: Pick<Asking, 'within'>): Promise<BulkAction>
-  /** Newest first. */
-  list(options?: Pick<Asking, 'within'> & { limit?: number; after?: string }): Promise<ActionPage>
+  /** Newest first; replays and cancels unless `kind` says which. */
+  list(
+    options?: Pick<Asking, 'within'> & { kind?: ActionKind; limit?: number; after?: string },
+  ): Promise<ActionPage>
   /** Each run and its new one, in order; `after` is the number of the last one seen. */
   runs(
     id: string,
@@ -71,9 +73,9 @@ export function createBulkActions(ready: () => Promise<BulkDependencies>): BulkA
       return await readAction((await ready()).database, id, within)
     },
 
-    async list({ within = null, limit = usualPage, after } = {}) {
+    async list({ within = null, kind, limit = usualPage, after } = {}) {
       const { limit: size } = checkFilter({ limit })
-      const page = { within, limit: size, ...(after !== undefined && { after }) }
+      const page = { within, limit: size, ...(kind && { kind }), ...(after !== undefined && { after }) }
       return await listActions((await ready()).database, page)
     },
 

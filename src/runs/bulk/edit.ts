@@ -1,5 +1,6 @@
 /** What a replay's new run gets as its payload, checked by the task as it is now. */
 import { InvalidPayloadError, JobsError } from '../../errors.ts'
+import type { AnyTask } from '../../task/define.ts'
 import type { Dispatcher } from '../../task/dispatcher.ts'
 import type { JsonValue } from '../../task/json.ts'
 import type { Run } from '../../task/run.ts'
@@ -7,12 +8,13 @@ import { acceptReplay } from '../replay.ts'
 import type { Edit } from './action.ts'
 import { mergePatch } from './merge-patch.ts'
 
-export type Accepted = { input: JsonValue } | { problem: string }
+export type Accepted = { task: AnyTask; input: JsonValue } | { problem: string }
 
 /** What is wrong with one run's payload is that run's matter. */
 export async function acceptEdited(run: Run, edit: Edit | null, dispatcher: Dispatcher): Promise<Accepted> {
   try {
-    return { input: await acceptReplay(run, edited(run.payload, edit), dispatcher) }
+    const task = (await dispatcher.registry()).get(run.taskId)
+    return { task, input: await acceptReplay(task, run, edited(run.payload, edit), dispatcher) }
   } catch (error) {
     if (error instanceof InvalidPayloadError) return { problem: describe(error) }
     if (error instanceof JobsError) return { problem: error.message }

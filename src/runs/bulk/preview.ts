@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import type { Actor } from '../../audit/audit.ts'
 import { InvalidBulkActionError } from '../../errors.ts'
 import type { JsonValue } from '../../task/json.ts'
+import { findUnstorable } from '../../task/payload.ts'
 import type { Run } from '../../task/run.ts'
 import type { ActionKind, ActionRun, BulkAction, Edit, Selection } from './action.ts'
 import { countCompletedLater } from './completed-later.ts'
@@ -57,9 +58,11 @@ export async function preview(dependencies: BulkDependencies, request: PreviewRe
       total += runs.length
       if (request.kind === 'replay') completedLater += await countCompletedLater(runs, dependencies)
     }
+    // One of no runs is still somebody's: theirs who asked, and not everybody's.
+    const tenantIds = total > 0 ? [...tenants.keys()] : [...(request.within ?? [])]
     await database.sql`
       UPDATE public.platform_bulk_actions
-      SET total = ${total}, completed_later = ${completedLater}, tenant_ids = ${[...tenants.keys()]}
+      SET total = ${total}, completed_later = ${completedLater}, tenant_ids = ${tenantIds}
       WHERE id = ${id}`
   })
   return {
@@ -125,6 +128,9 @@ function checkRequest({ kind, selection, edit }: PreviewRequest): void {
       'A whole payload can be given for one run only. For many, give a patch: { "field": "new value" }.',
     )
   }
+  const unstorable = findUnstorable(edit)
+  if (unstorable)
+    throw new InvalidBulkActionError(`This edit cannot be kept: ${unstorable.path} ${unstorable.message}.`)
   const patch = 'patch' in edit ? edit.patch : {}
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
     throw new InvalidBulkActionError('A patch is an object like { "field": "new value" } (JSON merge patch).')

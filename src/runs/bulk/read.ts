@@ -3,7 +3,7 @@
 import { raw } from 'sql-template-tag'
 import type { Database } from '../../db/database.ts'
 import { InvalidRunFilterError, UnknownBulkActionError } from '../../errors.ts'
-import type { ActionRun, BulkAction } from './action.ts'
+import type { ActionKind, ActionRun, BulkAction } from './action.ts'
 
 const columns = raw(`
   id, kind, state, selection, total, completed_later AS "completedLater", tenant_ids AS "tenantIds",
@@ -27,7 +27,7 @@ export async function readAction(
   if (!uuid.test(id)) throw new UnknownBulkActionError(id)
   const { rows } = await sql<BulkAction>`
     SELECT ${columns} FROM public.platform_bulk_actions AS action
-    WHERE id = ${id} AND (${within}::text[] IS NULL OR tenant_ids <@ ${within})`
+    WHERE id = ${id} AND (${within}::text[] IS NULL OR (tenant_ids <> '{}' AND tenant_ids <@ ${within}))`
   const [action] = rows
   if (!action) throw new UnknownBulkActionError(id)
   return action
@@ -39,17 +39,25 @@ export interface ActionPage {
   next: string | null
 }
 
+export interface ListOptions {
+  within: readonly string[] | null
+  limit: number
+  after?: string
+  kind?: ActionKind | null
+}
+
 /** Index: platform_bulk_actions_created_at. */
 export async function listActions(
   { sql }: Database,
-  { within, limit, after }: { within: readonly string[] | null; limit: number; after?: string },
+  { within, limit, after, kind = null }: ListOptions,
 ): Promise<ActionPage> {
   if (after !== undefined && !uuid.test(after)) {
     throw new InvalidRunFilterError('`after` is not the `next` of a page of bulk actions.')
   }
   const { rows } = await sql<BulkAction>`
     SELECT ${columns} FROM public.platform_bulk_actions AS action
-    WHERE (${within}::text[] IS NULL OR tenant_ids <@ ${within}) AND (
+    WHERE (${kind}::text IS NULL OR kind = ${kind})
+      AND (${within}::text[] IS NULL OR (tenant_ids <> '{}' AND tenant_ids <@ ${within})) AND (
       ${after ?? null}::uuid IS NULL
       OR (created_at, id) < (SELECT created_at, id FROM public.platform_bulk_actions WHERE id = ${after ?? null})
     )

@@ -3,9 +3,8 @@
  * many processes one does it. Where the engine is in the database, new runs and the note of them commit together;
  * elsewhere a step that is repeated asks for the same runs by the same ids.
  */
-import { currentScope, leaveScopes } from '../../db/scope.ts'
+import { leaveScopes } from '../../db/scope.ts'
 import type { RunRequest } from '../../task/run.ts'
-import { traceEnqueue } from '../../telemetry/enqueue-span.ts'
 import { toReplayRequest } from '../replay.ts'
 import type { ActionKind, ActionRun, Edit } from './action.ts'
 import type { BulkDependencies } from './deps.ts'
@@ -83,7 +82,6 @@ async function replay(
   waiting: readonly Waiting[],
   { engine, dispatcher }: BulkDependencies,
 ): Promise<Done[]> {
-  const { transaction } = currentScope()!
   const found = await leaveScopes(() => engine.getMany(waiting.map(({ runId }) => runId)))
   const runs = new Map(found.map((run) => [run.id, run]))
   const requests: RunRequest[] = []
@@ -94,16 +92,13 @@ async function replay(
       // Once more: the task may be another one than when it was previewed.
       const accepted = await leaveScopes(() => acceptEdited(run, edit, dispatcher))
       if ('problem' in accepted) return { number, state: 'refused', problem: accepted.problem }
-      requests.push(toReplayRequest(run, accepted.input, newRunId!))
+      requests.push({ ...toReplayRequest(accepted.task, run, accepted.input, newRunId!), repeatable: true })
       return { number, state: 'done', problem: null }
     }),
   )
   if (requests.length === 0) return done
-  await traceEnqueue(requests, (traced) =>
-    engine.enqueuesInTransaction
-      ? engine.enqueue(traced, transaction)
-      : leaveScopes(() => engine.enqueue(traced, null)),
-  )
+  if (engine.enqueuesInTransaction) await dispatcher.enqueue(requests)
+  else await leaveScopes(() => dispatcher.enqueue(requests))
   return done
 }
 

@@ -57,6 +57,25 @@ export function children(): void {
       expect((await runs.get(id)).output).toMatchObject({ output: { output: 'deep' } })
     })
 
+    test('a cancel of a parent that waits leaves its child alone', async () => {
+      const tenantId = await kit.tenant()
+      const [childStarted, finish] = [gate<string>(), gate()]
+      const child = doing(({ runId }) => {
+        childStarted.resolve(runId)
+        return finish.promise
+      })
+      const { id } = await plain.trigger({
+        tenantId,
+        ...doing(() => other.triggerAndWait({ tenantId, ...child })),
+      })
+      await work()
+      const childId = await childStarted.promise
+      expect(await runs.cancel(id)).toBe(true)
+      expect((await runs.wait(id)).state).toBe('cancelled')
+      finish.resolve()
+      expect((await runs.wait(childId)).state).toBe('completed')
+    })
+
     test('outside a run, one waits as well', async () => {
       const tenantId = await kit.tenant()
       await work()

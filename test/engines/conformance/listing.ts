@@ -31,6 +31,19 @@ export function listing(): void {
       expect((await runs.get(ok.id)).tags).toEqual(['red', 'big'])
     })
 
+    test('what is due of tasks, for the figures; not what is for later', async () => {
+      const tenantId = await kit.tenant()
+      const { engine } = await kit.platform.ready()
+      const depths = async () => (await engine.backlog([plain.id, 'no/such'])).map(({ depth }) => depth)
+      await kit.drain()
+      const before = await depths()
+      await plain.trigger({ tenantId, ...doing(() => null) })
+      await plain.trigger({ tenantId, ...doing(() => null) }, { delay: '1h' })
+      // Trigger.dev shows its own.
+      expect(await depths()).toEqual(engine.name === 'trigger.dev' ? [] : [before[0]! + 1, 0])
+      await kit.drain()
+    })
+
     test('tenants that have an open run of a task with a tag', async () => {
       const tenants = [
         await kit.tenant(),

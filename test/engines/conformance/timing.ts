@@ -49,6 +49,15 @@ export function timing(): void {
       })
     })
 
+    test('a run that was given no ttl waits for as long as it has to', async () => {
+      const tenantId = await kit.tenant()
+      const run = await plain.trigger({ tenantId, ...doing(() => null) })
+      await kit.advance('3d')
+      expect(await stateOf(run)).toBe('queued')
+      await kit.drain()
+      expect(await stateOf(run)).toBe('completed')
+    })
+
     test('a run that has started once does not expire by its ttl', async () => {
       const tenantId = await kit.tenant()
       const { id } = await plain.trigger(

@@ -18,7 +18,7 @@ import { createTestDatabase, type TestDatabase } from '../../../src/testing/data
 import type { Drained, DrainOptions } from '../../../src/testing/drain.ts'
 import { toTriggerTasks } from '../../../src/trigger.ts'
 // Before any task is defined: it puts the parts of the executor in place.
-import { defineIn, Executor } from '../../fixtures/trigger/executor.ts'
+import { defineIn, deployedTasks, Executor } from '../../fixtures/trigger/executor.ts'
 import { TriggerPlatform } from '../../fixtures/trigger/platform.ts'
 import type { StoredRun } from '../../fixtures/trigger/stored-run.ts'
 import type { Host } from '../conformance/host.ts'
@@ -37,8 +37,8 @@ export async function hostOnTriggerDev(options: PlatformOptions): Promise<Trigge
     ...options,
   })
   const tasks = (await platform.registry()).list()
-  defineIn('tasks/index.trigger.ts', () => toTriggerTasks(tasks))
-  for (const { id, perTenant } of tasks) if (perTenant !== null) cloud.store.limits.set(id, perTenant)
+  defineIn('tasks/index.trigger.ts', () => toTriggerTasks(tasks, { waitInPlace: 100 }))
+  for (const [id, task] of deployedTasks()) cloud.store.tasks.set(id, task)
   return new TriggerHost(platform, cloud, database)
 }
 
@@ -53,11 +53,7 @@ export class TriggerHost implements Host {
     this.platform = platform
     this.cloud = cloud
     this.#database = database
-    this.#executor = new Executor({
-      url: cloud.url,
-      secretKey: cloud.secretKey,
-      waitpoint: (id) => cloud.waitpoint(id),
-    })
+    this.#executor = new Executor(cloud)
   }
 
   async tenant(): Promise<string> {
@@ -88,6 +84,8 @@ export class TriggerHost implements Host {
   }
 
   async drain({ only, concurrency = 10 }: DrainOptions = {}): Promise<Drained> {
+    // Reading waits for what committed transactions have promised to trigger.
+    await (await this.platform.ready()).engine.getMany([])
     const wanted = only?.map((task: AnyTask | string) => (typeof task === 'string' ? task : task.id))
     const drained: Drained = { completed: 0, failed: 0, cancelled: 0, expired: 0 }
     for (const run of this.cloud.store.all()) {

@@ -58,7 +58,9 @@ export function onTriggerDev(options: PlatformOptions = {}): void {
 }
 
 /** What knows of no run yet. */
-export async function anotherProcess(): Promise<{ engine: Engine; close(): Promise<void> }> {
+export async function anotherProcess(
+  options: PlatformOptions = {},
+): Promise<{ engine: Engine; close(): Promise<void> }> {
   const stranger = new Platform({
     engine: 'trigger.dev',
     triggerApiUrl: cloud.url,
@@ -66,6 +68,7 @@ export async function anotherProcess(): Promise<{ engine: Engine; close(): Promi
     databaseUrl: database.url,
     tasks: [],
     logLevel: 'silent',
+    ...options,
   })
   return { engine: (await stranger.ready()).engine, close: () => stranger.close() }
 }

@@ -24,6 +24,7 @@ async function tick(): Promise<void> {
     url: cloud.url,
     secretKey: cloud.secretKey,
     waitpoint: (id) => cloud.waitpoint(id),
+    waitForRun: (...run) => cloud.waitForRun(...run),
   })
   const timestamp = new Date()
   const payload = { type: 'DECLARATIVE', scheduleId: 'sched_1', timezone: 'UTC', timestamp, upcoming: [] }

@@ -17,7 +17,12 @@ afterEach(forgetSpans)
 
 async function drain(): Promise<void> {
   const { url, secretKey } = cloud
-  const executor = new Executor({ url, secretKey, waitpoint: (id) => cloud.waitpoint(id) })
+  const executor = new Executor({
+    url,
+    secretKey,
+    waitpoint: (id) => cloud.waitpoint(id),
+    waitForRun: (...run) => cloud.waitForRun(...run),
+  })
   const working = cloud.work({
     runAttempt: (...attempt) => executor.runAttempt(...attempt),
     isWanted: (taskId) => taskId === traced.id,

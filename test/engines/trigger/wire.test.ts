@@ -6,29 +6,31 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { currentScope } from '../../../src/db/scope.ts'
 import { runs, transaction, withTenant } from '../../../src/default-platform.ts'
-import { TriggerEngine } from '../../../src/engines/trigger/engine.ts'
+import { TriggerEngine, type TriggerEngineOptions } from '../../../src/engines/trigger/engine.ts'
 import {
   ConfigError,
+  RateLimitedError,
   TriggerRefusedError,
   TriggerUnavailableError,
-  UnknownRunError,
 } from '../../../src/errors.ts'
 import { createLogger } from '../../../src/log.ts'
 import { Secret } from '../../../src/secret.ts'
 import type { RunRequest } from '../../../src/task/run.ts'
-import type { ProviderRequest } from '../../fixtures/providers/server.ts'
+import type { ProviderAnswer, ProviderRequest } from '../../fixtures/providers/server.ts'
 import { cloud, logged, newTenant, note, onTriggerDev, platform, storedOf } from './kit.ts'
 
 onTriggerDev({ logger: createLogger('warn', { write: (line) => void logged.push(line) }) })
 
-const requestKey = 'x-trigger-request-idempotency-key'
-/** The SDK tries no more, so that a test need not wait for it. */
-const atOnce = { 'x-should-retry': 'false' }
+const nothingListed: ProviderAnswer = { body: { data: [], pagination: {} } }
 
-async function engineWith(
-  options: { timeoutMs?: number; key?: Secret<string> | null; url?: string } = {},
-): Promise<TriggerEngine> {
+/** Lists that are asked whether they have this run. */
+function looksFor({ id }: RunRequest): (request: ProviderRequest) => boolean {
+  return ({ path, query }) => path === '/api/v1/runs' && query.get('filter[tag]')?.includes(id) === true
+}
+
+async function engineWith(options: Partial<TriggerEngineOptions> = {}): Promise<TriggerEngine> {
   const { database } = await platform.ready()
   return new TriggerEngine({
     url: cloud.url,
@@ -36,6 +38,7 @@ async function engineWith(
     previewBranch: null,
     database,
     logger: platform.logger,
+    pausesMs: [20, 20, 20, 20],
     ...options,
   })
 }
@@ -93,7 +96,6 @@ describe.concurrent('one run', () => {
     cloud.answerNext({ status, body: '<html>Bad gateway</html>' }, { matches: of(tenantId) })
     await note.trigger({ tenantId })
     expect(sent(tenantId)).toHaveLength(2)
-    expect(new Set(sent(tenantId).map(({ headers }) => headers[requestKey])).size).toBe(1)
     expect(storedOf(tenantId)).toHaveLength(1)
   })
 
@@ -104,17 +106,61 @@ describe.concurrent('one run', () => {
     expect(storedOf(tenantId)).toHaveLength(1)
   })
 
-  const losses: [name: string, answer: { instead: 'reset' } | { status: number }][] = [
+  const losses: [name: string, answer: ProviderAnswer][] = [
     ['a reset', { instead: 'reset' }],
     ['a 502', { status: 502 }],
+    ['silence', { instead: 'silence' }],
   ]
-  test.each(losses)('an answer lost by %s', async (_, answer) => {
+  test.each(losses)('an answer lost by %s: the run is found, and not asked for again', async (_, answer) => {
     const tenantId = await newTenant()
-    cloud.loseAnswer(answer, { matches: of(tenantId), times: 2 })
-    const { id } = await note.trigger({ tenantId })
-    expect(sent(tenantId)).toHaveLength(3)
+    const engine = await engineWith({ timeoutMs: 400 })
+    const request = requestOf(tenantId)
+    cloud.loseAnswer(answer, { matches: of(tenantId) })
+    expect(await engine.enqueue([request], null)).toEqual([{ id: request.id }])
+    expect(sent(tenantId)).toHaveLength(1)
     expect(storedOf(tenantId)).toHaveLength(1)
-    expect((await runs.get(id)).tenantId).toBe(tenantId)
+    expect((await engine.get(request.id))?.tenantId).toBe(tenantId)
+  })
+
+  test.each(losses)(
+    'an answer lost by %s, and lists that are late: the run has a key of its own',
+    async (_, answer) => {
+      const tenantId = await newTenant()
+      const engine = await engineWith({ timeoutMs: 400 })
+      const request = requestOf(tenantId)
+      cloud.loseAnswer(answer, { matches: of(tenantId), times: 2 })
+      cloud.answerNext(nothingListed, { matches: looksFor(request), times: 2 })
+      await engine.enqueue([request], null)
+      expect(sent(tenantId)).toHaveLength(3)
+      expect(storedOf(tenantId)).toHaveLength(1)
+    },
+  )
+
+  test.each(losses)(
+    'an answer lost by %s, of a run that fails at once and so frees its key',
+    async (_, answer) => {
+      const tenantId = await newTenant()
+      const engine = await engineWith({ timeoutMs: 400 })
+      cloud.loseAnswer(
+        () => {
+          cloud.store.end(storedOf(tenantId)[0]!, 'FAILED')
+          return answer
+        },
+        { matches: of(tenantId) },
+      )
+      await engine.enqueue([requestOf(tenantId)], null)
+      expect(storedOf(tenantId).map(({ status }) => status)).toEqual(['FAILED'])
+    },
+  )
+
+  test('what cannot be looked for is not asked for again', async () => {
+    const tenantId = await newTenant()
+    const engine = await engineWith()
+    const request = requestOf(tenantId)
+    cloud.loseAnswer({ status: 503 }, { matches: of(tenantId) })
+    cloud.answerNext({ status: 500 }, { matches: looksFor(request), times: 4 })
+    await expect(engine.enqueue([request], null)).rejects.toThrow(/to trigger .* HTTP 503/)
+    expect(sent(tenantId)).toHaveLength(1)
   })
 
   test('an answer lost with an idempotency key', async () => {
@@ -126,17 +172,23 @@ describe.concurrent('one run', () => {
     expect(storedOf(tenantId)).toHaveLength(1)
   })
 
-  test('no answer at all: the call is made once more', async () => {
+  test('a key that is to be freed is not freed after the caller was told that it was not', async () => {
     const tenantId = await newTenant()
-    const engine = await engineWith({ timeoutMs: 400 })
-    cloud.loseAnswer({ instead: 'silence' }, { matches: of(tenantId) })
-    const request = requestOf(tenantId)
-    expect(await engine.enqueue([request], null)).toEqual([{ id: request.id }])
-    const keys = sent(tenantId).map(({ headers }) => headers[requestKey])
-    // To Trigger.dev these are two requests; the run's own idempotency key makes them one run.
-    expect(new Set(keys).size).toBe(2)
-    expect(storedOf(tenantId)).toHaveLength(1)
-    expect((await engine.get(request.id))?.id).toBe(request.id)
+    const engine = await engineWith({ patienceMs: 100, timeoutMs: 300 })
+    const keyed = () => requestOf(tenantId, { idempotency: { key: 'k', ttlMs: 60_000 } })
+    await engine.enqueue([keyed()], null)
+    cloud.store.end(storedOf(tenantId)[0]!, 'CANCELED')
+    const { idempotencyKey } = storedOf(tenantId)[0]!.options
+    const freeing = ({ path }: ProviderRequest) => path.endsWith(`${idempotencyKey}/reset`)
+    const limited = { status: 429, headers: { 'x-ratelimit-reset': String(Date.now() + 700) } }
+    cloud.answerNext(limited, { matches: freeing })
+    await expect(engine.enqueue([keyed()], null)).rejects.toThrow(RateLimitedError)
+    cloud.answerNext({ instead: 'silence' }, { matches: freeing })
+    await expect(engine.enqueue([keyed()], null)).rejects.toThrow(/no answer in 300 ms/)
+    const [second] = await engine.enqueue([keyed()], null)
+    await sleep(1_500)
+    expect(await engine.enqueue([keyed()], null)).toEqual([second])
+    expect(storedOf(tenantId)).toHaveLength(2)
   })
 
   test('an answer that nobody can read is an error; the same request again is the same run', async () => {
@@ -177,7 +229,7 @@ describe.concurrent('a batch', () => {
     cloud.answerNext(answer, { matches: ofItems(tenantId) })
     cloud.loseAnswer(answer, { matches: ofItems(tenantId) })
     const handles = await note.batchTrigger(items(tenantId))
-    expect(sent(tenantId, /items$/)).toHaveLength(3)
+    expect(sent(tenantId, /items$/)).toHaveLength(2)
     expect(storedOf(tenantId)).toHaveLength(3)
     for (const { id } of handles) expect((await runs.get(id)).state).toBe('queued')
   })
@@ -197,19 +249,59 @@ describe.concurrent('a batch', () => {
     const tenantId = await newTenant()
     const engine = await engineWith()
     const requests = [requestOf(tenantId), requestOf(tenantId)]
-    cloud.answerNext(garbage, { matches: ofItems(tenantId) })
-    await expect(engine.enqueue(requests, null)).rejects.toThrow(/did not get all of the batch/)
+    cloud.answerNext(garbage, { matches: ofItems(tenantId), times: 5 })
+    await expect(engine.enqueue(requests, null)).rejects.toThrow(TriggerUnavailableError)
+    expect(await engine.getMany(requests.map(({ id }) => id))).toEqual([])
     await engine.enqueue(requests, null)
     await engine.enqueue(requests, null)
     expect(storedOf(tenantId)).toHaveLength(2)
   })
 
-  test('that hangs is sent once more, as another batch of the same runs', async () => {
+  test('that hangs and has arrived is not sent again, also when its runs have failed', async () => {
     const tenantId = await newTenant()
     const engine = await engineWith({ timeoutMs: 600 })
-    cloud.loseAnswer({ instead: 'silence' }, { matches: ofItems(tenantId) })
+    cloud.loseAnswer(
+      () => {
+        for (const run of storedOf(tenantId)) cloud.store.end(run, 'FAILED')
+        return { instead: 'silence' }
+      },
+      { matches: ofItems(tenantId) },
+    )
     await engine.enqueue([requestOf(tenantId), requestOf(tenantId)], null)
-    expect(storedOf(tenantId)).toHaveLength(2)
+    expect(storedOf(tenantId).map(({ status }) => status)).toEqual(['FAILED', 'FAILED'])
+  })
+
+  test('too large for one is all or none: what is left when a part was taken follows', async () => {
+    const tenantId = await newTenant()
+    const engine = await engineWith({ pausesMs: [], sweepEveryMs: 50 })
+    const many = Array.from({ length: 1_500 }, () => requestOf(tenantId))
+    const second = ({ path, body }: ProviderRequest) => path === '/api/v3/batches' && body.runCount === 500
+    // It has arrived, and its runs have failed already.
+    cloud.loseAnswer(
+      () => {
+        for (const run of storedOf(tenantId).slice(1_000)) cloud.store.end(run, 'FAILED')
+        return { status: 503 }
+      },
+      { matches: ({ path, text }) => /items$/.test(path) && text.includes(many.at(-1)!.id) },
+    )
+    const handles = await engine.enqueue(many, null)
+    expect(handles.map(({ id }) => id)).toEqual(many.map(({ id }) => id))
+    expect(storedOf(tenantId)).toHaveLength(many.length)
+    expect((await engine.get(many.at(-1)!.id))?.state).toBe('failed')
+
+    const others = Array.from({ length: 1_500 }, () => requestOf(tenantId))
+    cloud.answerNext({ status: 503 }, { matches: second })
+    await engine.enqueue(others, null)
+    while (storedOf(tenantId).length < 2 * many.length) await sleep(20)
+    expect((await engine.get(others.at(-1)!.id))?.state).toBe('queued')
+
+    const first = ({ path, body }: ProviderRequest) => path === '/api/v3/batches' && body.runCount === 1_000
+    const none = Array.from({ length: 1_500 }, () => requestOf(tenantId))
+    cloud.answerNext({ status: 503 }, { matches: first })
+    await expect(engine.enqueue(none, null)).rejects.toThrow(/HTTP 503/)
+    expect(await engine.getMany(none.slice(-3).map(({ id }) => id))).toEqual([])
+    expect(storedOf(tenantId)).toHaveLength(2 * many.length)
+    await engine.close()
   })
 })
 
@@ -234,15 +326,53 @@ describe.concurrent('a clear error', () => {
   test('when it never answers', async () => {
     const tenantId = await newTenant()
     const engine = await engineWith({ timeoutMs: 200 })
-    cloud.answerNext({ instead: 'silence' }, { matches: of(tenantId), times: 2 })
-    await expect(engine.enqueue([requestOf(tenantId)], null)).rejects.toThrow(/no answer in 200 ms, twice/)
+    cloud.answerNext({ instead: 'silence' }, { matches: of(tenantId), times: 5 })
+    await expect(engine.enqueue([requestOf(tenantId)], null)).rejects.toThrow(/no answer in 200 ms/)
   })
 
-  test('when the limit lasts longer than anybody waits', async () => {
+  test.each([
+    ['x-ratelimit-reset', () => String(Date.now() + 600)],
+    ['retry-after', () => '1'],
+  ])('when the limit (%s) lasts longer than anybody waits: nothing is sent later', async (header, value) => {
     const tenantId = await newTenant()
-    const headers = { ...atOnce, 'x-ratelimit-reset': String(Date.now() + 3_600_000) }
-    cloud.answerNext({ status: 429, headers }, { matches: of(tenantId) })
-    await expect(note.trigger({ tenantId })).rejects.toThrow(/asked too often/)
+    const engine = await engineWith({ patienceMs: 300 })
+    cloud.answerNext({ status: 429, headers: { [header]: value() } }, { matches: of(tenantId), times: 2 })
+    for (const requests of [[requestOf(tenantId)], [requestOf(tenantId), requestOf(tenantId)]]) {
+      const isSingle = requests.length === 1
+      if (!isSingle)
+        cloud.answerNext(
+          { status: 429, headers: { [header]: value() } },
+          { matches: ({ path }) => path === '/api/v3/batches' },
+        )
+      const error = await engine.enqueue(requests, null).catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(RateLimitedError)
+      expect(error).toMatchObject({ message: /takes no more requests for another 1 s \(HTTP 429\)/ })
+    }
+    await sleep(1_500)
+    expect(storedOf(tenantId)).toEqual([])
+  })
+
+  test('a large payload that is stored too late is not triggered with', async () => {
+    const tenantId = await newTenant()
+    const engine = await engineWith({ timeoutMs: 300, pausesMs: [] })
+    const stored = Promise.withResolvers<void>()
+    cloud.answerNext(
+      async () => {
+        await stored.promise
+        return {}
+      },
+      {
+        matches: ({ method, path, text }) =>
+          method === 'PUT' && path.startsWith('/store/') && text.includes(tenantId),
+      },
+    )
+    const input = { tenantId, text: 'x'.repeat(200_000) }
+    await expect(engine.enqueue([requestOf(tenantId, { input })], null)).rejects.toThrow(
+      /no answer in 300 ms/,
+    )
+    stored.resolve()
+    await sleep(300)
+    expect(storedOf(tenantId)).toEqual([])
   })
 
   test('when it refuses the key, which nobody gets to see', async () => {
@@ -267,7 +397,16 @@ describe.concurrent('a clear error', () => {
 
   test('when there is no key', async () => {
     const engine = await engineWith({ key: null })
-    await expect(engine.enqueue([requestOf(await newTenant())], null)).rejects.toThrow(ConfigError)
+    const tenantId = await newTenant()
+    await expect(engine.enqueue([requestOf(tenantId)], null)).rejects.toThrow(ConfigError)
+    const { database } = await platform.ready()
+    const promised = database.transaction(async () => {
+      await database.sql`UPDATE public.organizations SET name = 'committed' WHERE slug = ${tenantId}`
+      await engine.enqueue([requestOf(tenantId)], currentScope()!.transaction)
+    })
+    await expect(promised).rejects.toThrow(/TRIGGER_SECRET_KEY/)
+    const { rows } = await database.query('SELECT FROM public.organizations WHERE name = $1', ['committed'])
+    expect(rows).toEqual([])
     await expect(engine.list({ limit: 1 })).rejects.toThrow(/TRIGGER_SECRET_KEY/)
   })
 
@@ -309,38 +448,93 @@ describe.concurrent('a run that a transaction has promised', () => {
     withTenant(tenantId, () => transaction(() => note.trigger({ tenantId })))
   const logsOf = (runId: string) => logged.filter((line) => line.includes(runId))
 
-  test('is tried again until Trigger.dev takes it', async () => {
+  test('is tried again until Trigger.dev takes it, and can be read meanwhile', async () => {
     const tenantId = await newTenant()
-    cloud.answerNext({ status: 503, headers: atOnce }, { matches: of(tenantId) })
+    cloud.answerNext({ status: 503 }, { matches: of(tenantId) })
     const { id } = await promise(tenantId)
-    expect(await runs.get(id)).toMatchObject({ state: 'queued', payload: null })
+    expect(await runs.get(id)).toMatchObject({ state: 'queued', payload: { tenantId } })
     expect(storedOf(tenantId)).toEqual([])
     expect(logsOf(id)[0]).toContain('could not be triggered yet')
+    await expect(runs.cancel(id)).rejects.toThrow(/has not got this run yet/)
     while (storedOf(tenantId).length === 0) await sleep(20)
     expect(await runs.get(id)).toMatchObject({ state: 'queued', payload: { tenantId } })
   })
 
-  test('and that it refuses is told to the operator', async () => {
+  test('is one run, also when its answer was lost and it has failed', async () => {
     const tenantId = await newTenant()
-    cloud.answerNext({ status: 422, body: { error: 'no' } }, { matches: of(tenantId) })
+    cloud.loseAnswer(
+      () => {
+        cloud.store.end(storedOf(tenantId)[0]!, 'FAILED')
+        return { status: 503 }
+      },
+      { matches: of(tenantId) },
+    )
     const { id } = await promise(tenantId)
-    await expect(runs.get(id)).rejects.toThrow(UnknownRunError)
-    expect(logsOf(id).join()).toContain('are lost: trigger them again')
-    expect(logsOf(id).join()).toContain('TRIGGER_REFUSED')
+    while ((await runs.get(id)).state !== 'failed') await sleep(50)
+    expect(sent(tenantId)).toHaveLength(1)
   })
 
-  test('is tried once more when the process ends, and does not keep it', async () => {
+  test('is not sent again because another one of them was not taken', async () => {
     const tenantId = await newTenant()
-    const engine = await engineWith()
-    const request = requestOf(tenantId)
-    const hooks: (() => void)[] = []
-    const given = { afterCommit: (hook: () => void) => void hooks.push(hook) }
-    cloud.answerNext({ status: 503, headers: atOnce }, { matches: of(tenantId), times: 2 })
-    await engine.enqueue([request], given as never)
-    for (const hook of hooks) hook()
-    await engine.get(request.id)
-    await engine.close()
-    expect(sent(tenantId)).toHaveLength(2)
-    expect(logsOf(request.id).join()).toContain('are lost')
+    cloud.answerNext(
+      () => {
+        for (const run of storedOf(tenantId)) cloud.store.end(run, 'FAILED')
+        return { status: 503 }
+      },
+      { matches: of(tenantId) },
+    )
+    await withTenant(tenantId, () =>
+      transaction(() =>
+        note.batchTrigger([
+          { payload: { tenantId } },
+          { payload: { tenantId } },
+          { payload: { tenantId }, options: { idempotencyKey: 'k' } },
+        ]),
+      ),
+    )
+    while (storedOf(tenantId).length < 3) await sleep(20)
+    expect(storedOf(tenantId).map(({ status }) => status)).toEqual(['FAILED', 'FAILED', 'QUEUED'])
+  })
+
+  test.each([401, 403, 404])(
+    'is kept when the answer is %i, for that is not because of the run',
+    async (status) => {
+      const tenantId = await newTenant()
+      cloud.answerNext({ status, body: { error: 'no' } }, { matches: of(tenantId) })
+      const { id } = await promise(tenantId)
+      expect((await runs.get(id)).state).toBe('queued')
+      while (storedOf(tenantId).length === 0) await sleep(20)
+    },
+  )
+
+  test('and that it refuses for good has failed, and can be replayed', async () => {
+    const tenantId = await newTenant()
+    cloud.answerNext({ status: 422, body: { error: 'no such queue' } }, { matches: of(tenantId) })
+    const { id } = await promise(tenantId)
+    expect(await runs.get(id)).toMatchObject({
+      state: 'failed',
+      payload: { tenantId },
+      error: { code: 'TRIGGER_REFUSED', message: /no such queue/ },
+    })
+    expect(logsOf(id).join()).toContain('replay it once that is mended')
+    expect(await runs.cancel(id)).toBe(false)
+    const replay = await runs.replay(id)
+    expect(await runs.get(replay.id)).toMatchObject({ state: 'queued', replayOf: id })
+  })
+
+  test('among many, of which Trigger.dev refuses one: only that one has failed', async () => {
+    const tenantId = await newTenant()
+    const bad = (request: ProviderRequest) =>
+      request.text.includes(tenantId) &&
+      request.text.includes('poison') &&
+      /items$|trigger$/.test(request.path)
+    cloud.answerNext({ status: 422, body: { error: 'no' } }, { matches: bad, times: 99 })
+    const texts = ['a', 'b', 'poison', 'd', 'e']
+    const handles = await withTenant(tenantId, () =>
+      transaction(() => note.batchTrigger(texts.map((text) => ({ payload: { tenantId, text } })))),
+    )
+    const states = (await Promise.all(handles.map(({ id }) => runs.get(id)))).map(({ state }) => state)
+    expect(states).toEqual(['queued', 'queued', 'failed', 'queued', 'queued'])
+    expect(storedOf(tenantId)).toHaveLength(4)
   })
 })

@@ -10,6 +10,7 @@ import { readRunError } from '../../../src/engines/trigger/run-error.ts'
 import { createTestPlatform, type TestPlatform } from '../../../src/testing/index.ts'
 import { Turnstile } from '../../fixtures/providers/turnstile.ts'
 import { type ExecutionOptions, executionOf } from '../../fixtures/trigger/execution.ts'
+import { TriggerPlatform } from '../../fixtures/trigger/platform.ts'
 import { makeProject, type Project } from '../../fixtures/trigger/project.ts'
 import { type AskedWait, WaitServer } from '../../fixtures/trigger/waits.ts'
 import { WorkerBundle, type WorkerProcess } from '../../fixtures/trigger/worker-process.ts'
@@ -56,15 +57,29 @@ export const asksMux = defineTask({
   },
 })
 `,
+  'tasks/work/parent.ts': `
+import { defineTask, tenantPayload } from '@cgk-platform/jobs'
+import { act } from './act.ts'
+
+export const parent = defineTask({
+  id: 'work/parent',
+  payload: tenantPayload({}),
+  run: async ({ tenantId }, { sql }) => ({
+    child: await act.triggerAndWait({ tenantId, act: 'answer' }),
+    rows: (await sql\`SELECT 1\`).rows.length,
+  }),
+})
+`,
   'tasks/index.ts': `
 import { act } from './work/act.ts'
 import { asksMux } from './work/asks-mux.ts'
-export default [act, asksMux]
+import { parent } from './work/parent.ts'
+export default [act, asksMux, parent]
 `,
   'tasks/index.trigger.ts': `
 import { toTriggerTasks } from '@cgk-platform/jobs/trigger'
 import registry from './index.ts'
-toTriggerTasks(registry)
+toTriggerTasks(registry, { waitInPlace: 500 })
 `,
 }
 
@@ -234,6 +249,29 @@ describe('in the worker process', () => {
     expect(await recorded(runId)).toEqual([])
   })
 
+  test('while a run waits for its child, its process may be frozen and holds no connection', async () => {
+    const cloud = await new TriggerPlatform().listen()
+    const own = await startWorker('parent', {
+      TRIGGER_API_URL: cloud.url,
+      TRIGGER_SECRET_KEY: cloud.secretKey,
+      TRIGGER_OTEL_EXPORTER_OTLP_ENDPOINT: `${platform.url}/otel`,
+    })
+    const payload = { tenantId: await kit.tenant() }
+    const parent = { taskId: 'work/parent', payload, options: {}, batchId: null }
+    const { id: triggerRunId } = (await cloud.store.add(parent)).run
+    const running = attempt(payload, { task: 'work/parent', triggerRunId, on: own })
+    await expect.poll(() => cloud.store.get(triggerRunId)!.status, { timeout: 20_000 }).toBe('WAITING')
+    await expect.poll(() => connections('parent'), { timeout: 5_000 }).toBe(0)
+    const child = cloud.store.take((taskId) => taskId === 'work/act')!
+    const result = { id: child.id, output: '{"json":"done"}', outputType: 'application/super+json' }
+    cloud.store.finish(child, { ok: true, ...result })
+    own.childHasEnded(result)
+    expect(await outputOf(await running)).toMatchObject({ child: { ok: true, output: 'done' }, rows: 1 })
+    expect(cloud.misfits).toEqual([])
+    await own.stop()
+    await cloud.close()
+  }, 60_000)
+
   test('held for want of a credential, then mended', async () => {
     const [tenantId, runId] = [await kit.tenant(), randomUUID()]
     platform.onWait = async (wait) => {
@@ -280,6 +318,19 @@ describe('in the worker process', () => {
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('DATABASE_URL'),
     })
+    await own.stop()
+  })
+
+  test('a configuration that makes no platform fails the attempt by the rule, as everything passing does', async () => {
+    const own = await startWorker('misconfigured', { JOBS_POOL_SIZE: 'many' })
+    for (const runId of [randomUUID(), null]) {
+      const result = await attempt({ tenantId: await kit.tenant(), act: 'answer' }, { runId, on: own })
+      expect(errorOf(result)).toEqual({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('JOBS_POOL_SIZE'),
+      })
+      expect(result).toHaveProperty('retry.delay')
+    }
     await own.stop()
   })
 
