@@ -4,7 +4,7 @@ import type { AuditEntry } from '../audit/audit.ts'
 import { wholeNumber } from './arguments.ts'
 import { given } from './given.ts'
 import { printJson, timeText } from './print.ts'
-import { withQueue } from './session.ts'
+import { withPlatform } from './session.ts'
 import { type Column, formatTable } from './table.ts'
 
 interface Options {
@@ -23,7 +23,7 @@ export const auditList = new Command('audit:list')
   .option('--after <cursor>', 'the next page: what the page before ended with')
   .option('--json', 'print JSON: { entries, next }')
   .action(async ({ tenant, action, limit, after, json }: Options) => {
-    await withQueue(async ({ audit }) => {
+    await withPlatform(async ({ audit }) => {
       const tenantIds = tenant === undefined ? undefined : [tenant]
       const page = await audit.list(given({ tenantIds, action, limit, after }))
       if (json) return printJson(page)

@@ -123,6 +123,26 @@ describe('trigger', () => {
   })
 })
 
+test('run:show tells what triggered a run, its worker, its progress and the last lines of its log', async () => {
+  const payload = JSON.stringify({ tenantId: 'shop', lines: 12, until: null, fails: false })
+  const { id } = await cgkJson<Run>(['trigger', 'work/talk', '--payload', payload, '--wait'], env)
+  const [text, json] = await Promise.all([
+    cgk(['run:show', id], env),
+    cgkJson<Run & { progress: unknown; lines: { seq: number }[] }>(['run:show', id], env),
+  ])
+  expect(text.stdout).toMatch(/^triggered by +app$/m)
+  expect(text.stdout).toMatch(/^worker +\S+/m)
+  expect(text.stdout).toMatch(/^progress +100 %, 12 of 12 \(.{19}Z\)$/m)
+  expect(text.stdout).toMatch(/\nLast lines of its log:\n.* info {2}a line {2}line=4\n/)
+  expect(text.stdout).toMatch(/ warn {2}in trouble\n/)
+  expect(json).toMatchObject({ id, triggeredBy: { kind: 'app' }, progress: { current: 12, total: 12 } })
+  expect(json.lines.map(({ seq }) => seq)).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
+  expect(await cgk(['run:show', 'nothing'], env)).toMatchObject({
+    code: 1,
+    stderr: sentence('There is no run "nothing"', 'RUN_UNKNOWN'),
+  })
+})
+
 test('run:list filters and turns pages', async () => {
   const tags = [['--tag', 'page'], ['--tag', 'page'], []]
   await Promise.all(tags.map((tag) => cgk([...wait({ ms: 1 }), '--delay', '1h', ...tag], env)))
