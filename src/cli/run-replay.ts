@@ -13,7 +13,7 @@ interface Options extends BulkOptions {
 
 export const runReplay = addBulkOptions(new Command('run:replay'))
   .description(
-    'replay runs: shows which, asks, and does it; of those that a filter finds, the failed ones unless --state says which',
+    'replay runs: shows which, asks, and does it; filters find those that failed, unless --state says which',
   )
   .option('--payload <json>', 'of one run: this payload instead', jsonObject)
   .option(

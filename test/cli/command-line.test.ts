@@ -48,6 +48,7 @@ test('the inline engine lives in one process, so a command that needs another on
     ['run:show', 'some'],
     ['run:cancel', 'some'],
     ['run:replay', 'some'],
+    ['replay:confirm', 'some', '--reason', 'some'],
     ['replay:list'],
     ['replay:show', 'some'],
     ['replay:stop', 'some'],
