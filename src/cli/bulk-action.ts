@@ -98,7 +98,7 @@ async function confirmHere(preview: Preview, { yes, reason }: BulkOptions): Prom
 
 const lookEveryMs = 250
 
-/** Does it here, beside whatever workers do of it. Ctrl-C leaves it to them. */
+/** Does it here, beside whatever workers do of it. Ctrl-C leaves it to them, and to `cgk serve`. */
 async function seeItDone(
   { id, kind, total }: BulkAction,
   { bulkActions }: Jobs,
@@ -107,7 +107,7 @@ async function seeItDone(
   const bar = startBar(total, verb(kind).ing)
   const leave = () => {
     bar.stop()
-    console.error(`Left to the workers. ${whatNext(id)}`)
+    console.error(`Left half-way. ${whatNext(id)}`)
   }
   const stop = stopAsked()
   stop.addEventListener('abort', leave, { once: true })
@@ -135,7 +135,7 @@ function outcome(action: BulkAction): string {
 }
 
 function whatNext(id: string): string {
-  return `Watch it with: cgk replay:show ${id} --follow; stop it with: cgk replay:stop ${id}`
+  return `A worker or cgk serve goes on with it. Watch it with: cgk replay:show ${id} --follow; stop it with: cgk replay:stop ${id}`
 }
 
 function isWhole({ state, counts: { refused, skipped } }: BulkAction): boolean {

@@ -17,7 +17,7 @@ export function addBulkOptions(command: Command): Command {
     .option('--reason <text>', 'why, for the audit log; asked for at a terminal')
     .option('--rate <n>', 'runs a second, at most; 200 by default', atLeastOne)
     .option('--yes', 'do not ask; needs --reason')
-    .option('--detach', 'leave it to the workers instead of doing it here')
+    .option('--detach', 'leave it to workers or cgk serve instead of doing it here')
     .option('--json', 'print JSON: the preview, or what became of it')
     .addHelpText(
       'after',
