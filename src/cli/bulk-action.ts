@@ -77,13 +77,13 @@ async function refuseUnknownTenant(selection: Selection, platform: Platform): Pr
 function describe(preview: Preview, leftOut: number): string {
   const { kind, total, counts, selection } = preview
   const states = 'filter' in selection ? selection.filter.states : undefined
-  const ineligible = kind === 'replay' ? 'still open' : 'not open any more'
+  const others = kind === 'replay' ? 'still open' : 'not open any more'
   const parts = [
     total === 0 && leftOut === 0
       ? `Nothing to ${kind}: no run that matches is ${states?.join(' or ') ?? 'open'}.`
       : null,
     total > 0 ? previewText(preview) : null,
-    leftOut > 0 ? `${plural(leftOut, 'run is', 'runs are')} ${ineligible} and left out.` : null,
+    leftOut > 0 ? `${plural(leftOut, 'run is', 'runs are')} ${others} and left out.` : null,
     total + leftOut > 0 && counts.waiting === 0 ? `There is nothing left to ${kind}.` : null,
   ]
   return parts.filter((part) => part !== null).join('\n')
@@ -110,7 +110,7 @@ async function confirmHere(preview: Preview, { yes, reason }: BulkOptions): Prom
 
 const lookEveryMs = 250
 
-/** Does it here, beside what others do of it. Ctrl-C leaves it to them. */
+/** Does it here, beside whatever workers do of it. Ctrl-C leaves it to them, and to `cgk serve`. */
 async function seeItDone(
   { id, kind, total }: BulkAction,
   { bulkActions }: Jobs,
@@ -119,7 +119,7 @@ async function seeItDone(
   const bar = startBar(total, verb(kind).ing)
   const leave = () => {
     bar.stop()
-    console.error(`Left to ${others(platform)}. ${whatNext(id)}`)
+    console.error(`Left half-way. ${whatNext(id)}`)
   }
   const stop = stopAsked()
   stop.addEventListener('abort', leave, { once: true })
@@ -138,11 +138,6 @@ async function seeItDone(
   }
 }
 
-/** Workers of Trigger.dev run tasks and nothing else. */
-function others({ config }: Platform): string {
-  return config.engine === 'trigger.dev' ? 'cgk serve, where one runs' : 'the workers'
-}
-
 function outcome(action: BulkAction): string {
   const { id, kind, state, counts } = action
   if (state === 'running') return `${runsOfTenants(counts.waiting, action)} to ${kind}. ${whatNext(id)}`
@@ -152,7 +147,7 @@ function outcome(action: BulkAction): string {
 }
 
 function whatNext(id: string): string {
-  return `Watch it with: cgk replay:show ${id} --follow; stop it with: cgk replay:stop ${id}`
+  return `A worker or cgk serve goes on with it. Watch it with: cgk replay:show ${id} --follow; stop it with: cgk replay:stop ${id}`
 }
 
 function isWhole({ state, counts: { refused, skipped } }: BulkAction): boolean {

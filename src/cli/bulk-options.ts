@@ -30,7 +30,7 @@ Exit codes: 0 all done, or nothing to do; 1 some runs were refused or left out; 
 export function addDoOptions(command: Command): Command {
   return command
     .option('--rate <n>', 'runs a second, at most; 200 by default', atLeastOne)
-    .option('--detach', 'leave it to the workers (with Trigger.dev to cgk serve) instead of doing it here')
+    .option('--detach', 'leave it to workers or cgk serve instead of doing it here')
     .option('--json', 'print JSON: the preview, or what became of it')
 }
 

@@ -23,9 +23,10 @@ export function runsOfTenants(runs: number, { tenantIds }: BulkAction): string {
 const shown = 10
 
 export function previewText(preview: Preview): string {
-  const { kind, tenants, tasks, completedLater, counts, refused } = preview
+  const { kind, total, tenants, tasks, completedLater, counts, refused } = preview
+  const some = counts.waiting < total ? `${counts.waiting} of ` : ''
   const parts = [
-    `${verbs[kind].now} ${runsOfTenants(counts.waiting, preview)}:`,
+    `${verbs[kind].now} ${some}${runsOfTenants(total, preview)}:`,
     formatTable(tenants.slice(0, shown), tenantColumns),
     more(tenants.length),
     '',

@@ -114,6 +114,7 @@ describe('run:replay', { timeout: 120_000 }, () => {
     expect(payloads).toEqual([4, 4, 3].map((ms) => expect.objectContaining({ ms })))
     const refused = await cgk(['run:replay', one, two, '--patch', '{"ms":"many"}', ...yes], env)
     expect(refused).toMatchObject({ code: 1, stderr: '' })
+    expect(refused.stdout).toMatch(/^Replay 0 of 2 runs of 1 tenant:\n/)
     expect(refused.stdout).toMatch(/^2 runs cannot be replayed:\nrun .*\n\S{36} +shop +work\/wait +ms: /m)
     expect(refused.stdout).toContain('There is nothing left to replay.')
   })
@@ -179,7 +180,7 @@ describe('run:replay', { timeout: 120_000 }, () => {
     expect(await replaying.ended).toMatchObject({
       code: 130,
       stderr: expect.stringMatching(
-        /^Left to the workers\. .*cgk replay:show \S+ --follow; .*cgk replay:stop \S+\n$/,
+        /^Left half-way\. A worker or cgk serve goes on .*cgk replay:show \S+ --follow; .*cgk replay:stop \S+\n$/,
       ),
     })
     const worker = startCgk(['worker'], env)
