@@ -1,13 +1,20 @@
 /**
- * What an app imports that only triggers runs and looks at them, from `@cgk-platform/jobs/client`: no worker. Nothing
- * of a task's code or of an engine is loaded by the import.
+ * What an app imports that has no database, from `@cgk-platform/jobs/client`: it triggers runs and reads them over HTTP.
+ * Nothing of the platform is loaded, and nothing but `fetch` is needed, so it works in browsers and at the edge as well.
  */
-
-export { close, configure, runs, tasks } from './default-platform.ts'
-export type { RunFilter, RunPage } from './engines/engine.ts'
-export * from './errors.ts'
-export type { PlatformOptions } from './platform.ts'
+export { createJobsClient, type JobsClient, type JobsClientOptions } from './client/create.ts'
+export { type Issue, JobsHttpError, JobsUnreachableError, JobsWaitTimeoutError } from './client/errors.ts'
+export type { ClientRuns, ClientWaitOptions } from './client/runs.ts'
+export type { ClientTasks } from './client/tasks.ts'
+export type {
+  ClientAttempt,
+  ClientBatchItem,
+  ClientLogLine,
+  ClientLogPage,
+  ClientProgress,
+  ClientRun,
+  ClientRunDetails,
+  ClientRunFilter,
+  ClientRunPage,
+} from './client/types.ts'
 export type { TriggerOptions } from './task/options.ts'
-export type { PayloadOf, Register, TaskId } from './task/registry.ts'
-export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
-export type { BatchItem } from './task/trigger.ts'

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
+import ms, { type StringValue } from 'ms'
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
 import { Secret } from './secret.ts'
@@ -48,8 +49,18 @@ export interface Config {
   services: Readonly<Record<string, ServiceSettings>>
   /** Where providers reach this platform's webhooks, without a slash at the end. */
   publicUrl: string | null
+  /** Runs that completed, were cancelled or expired are kept so long after they ended, in milliseconds. */
+  keepCompletedMs: number
+  /** Failed ones. */
+  keepFailedMs: number
   /** Port of `cgk serve`. */
   httpPort: number
+  /** Proxies of one's own that a request passes before it is here. Each adds an address to X-Forwarded-For. */
+  trustedProxies: number
+  /** Tenants that have figures of their own in metrics; the others are one. */
+  metricsTenants: number
+  /** Where the caches of tenants are kept. Null: in Postgres. */
+  redisUrl: string | null
 }
 
 export interface ServiceSettings {
@@ -71,15 +82,29 @@ const ownMigrations = fileURLToPath(new URL('../migrations', import.meta.url))
 const wholeNumber = (fallback: number, min: number, max: number) =>
   z.number().int().min(min).max(max).default(fallback)
 
-const postgresUrl = z
-  .string()
-  .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
-  .refine(
-    (url) => URL.canParse(url),
-    'is not a URL: write special characters in the password as %23 and the like',
-  )
-  .nullable()
-  .default(null)
+const dayMs = 86_400_000
+
+/** Between an hour and ten years. */
+const retention = (days: number) =>
+  z
+    .number("must be a duration like '12h' or '30d'")
+    .int()
+    .min(dayMs / 24)
+    .max(3650 * dayMs)
+    .default(days * dayMs)
+
+const url = (start: RegExp, rule: string) =>
+  z
+    .string()
+    .regex(start, rule)
+    .refine(
+      (given) => URL.canParse(given),
+      'is not a URL: write special characters in the password as %23 and the like',
+    )
+    .nullable()
+    .default(null)
+
+const postgresUrl = url(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
 
 const path = z
   .string()
@@ -158,7 +183,12 @@ const settings = z.strictObject({
     )
     .default({}),
   publicUrl: httpUrl.nullable().default(null),
+  keepCompletedMs: retention(7),
+  keepFailedMs: retention(90),
   httpPort: wholeNumber(3000, 0, 65_535),
+  trustedProxies: wholeNumber(0, 0, 10),
+  metricsTenants: wholeNumber(100, 0, 1_000),
+  redisUrl: url(/^rediss?:\/\//, 'must start with redis:// or rediss://'),
 } satisfies Record<keyof Config, z.ZodType>)
 
 type ReadVariable = (text: string, name: string) => unknown
@@ -184,7 +214,12 @@ const variables: Record<keyof Config, [name: string, read?: ReadVariable, otherw
   shopifyEncryptionKeys: ['SHOPIFY_TOKEN_ENCRYPTION_KEY'],
   services: ['JOBS_SERVICES', readJson],
   publicUrl: ['JOBS_PUBLIC_URL'],
+  keepCompletedMs: ['JOBS_KEEP_COMPLETED', readDuration],
+  keepFailedMs: ['JOBS_KEEP_FAILED', readDuration],
   httpPort: ['JOBS_HTTP_PORT', Number],
+  trustedProxies: ['JOBS_TRUSTED_PROXIES', Number],
+  metricsTenants: ['JOBS_METRICS_TENANTS', Number],
+  redisUrl: ['REDIS_URL'],
 }
 
 /** @throws ConfigError that names every setting that cannot be used, as it was given, and no value. */
@@ -208,7 +243,7 @@ function sayings(issue: z.core.$ZodIssue): string {
   return issue.errors.at(-1)?.[0]?.message ?? issue.message
 }
 
-/** A URL of Postgres or of a proxy has a password in it: whoever prints or logs the configuration must not show it. */
+/** A URL of Postgres, of Redis or of a proxy has a password in it: whoever prints or logs the configuration must not show it. */
 function hidePasswords(config: Config): Config {
   const hide = (url: string | null) =>
     url?.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:[secret]@').replace(/(password=)[^&]*/, '$1[secret]') ?? null
@@ -216,6 +251,7 @@ function hidePasswords(config: Config): Config {
     ...config,
     databaseUrl: hide(config.databaseUrl),
     directUrl: hide(config.directUrl),
+    redisUrl: hide(config.redisUrl),
     services: Object.fromEntries(
       Object.entries(config.services).map(([name, { baseUrl, ...rest }]) => [
         name,
@@ -238,11 +274,32 @@ function readJson(text: string): unknown {
   }
 }
 
+/** '12h', '30d', or a number of milliseconds. What is none is left as it is, for the schema to refuse. */
+function readDuration(text: string): unknown {
+  return (text.length <= 100 && ms(text as StringValue)) || text
+}
+
 /** One setting that is given elsewhere, by the same rule. @throws ConfigError. */
 export function readConcurrency(value: unknown): number {
   const parsed = settings.shape.concurrency.safeParse(value)
   if (parsed.success) return parsed.data
   throw new ConfigError(`concurrency: ${parsed.error.issues[0]!.message}`)
+}
+
+/** Names of variables, never values. */
+export interface EnvironmentNames {
+  given: string[]
+  /** They look like ours and are not. */
+  unknown: string[]
+}
+
+export function namesInEnvironment(env: NodeJS.ProcessEnv = process.env): EnvironmentNames {
+  const ours = new Set(Object.values(variables).map(([name]) => name))
+  const given = Object.keys(env).filter((name) => env[name] !== '')
+  return {
+    given: given.filter((name) => ours.has(name)).sort(),
+    unknown: given.filter((name) => name.startsWith('JOBS_') && !ours.has(name)).sort(),
+  }
 }
 
 function readEnvironment(env: NodeJS.ProcessEnv, engine: unknown = env.JOBS_ENGINE): Record<string, unknown> {

@@ -3,23 +3,36 @@
  * `configure`, ended by `close`. Inside a `withTenant` or a run of another platform they stay with that one.
  */
 
-import { type CredentialPlace, decrypt, encrypt } from './credentials/encryption.ts'
+import type { AuditLog } from './audit/audit.ts'
 import {
-  type CredentialInfo,
-  listCredentials as listStored,
-  deleteCredential as removeStored,
-} from './credentials/store.ts'
+  requireAuth as authenticate,
+  type TenantContext,
+  getTenantContext as tenantContextOf,
+} from './auth/authenticate.ts'
+import {
+  type TenantAccess,
+  getUserTenants as tenantsOf,
+  type UserTenant,
+  validateTenantAccess as validateAccess,
+} from './auth/memberships.ts'
+import type { Principal } from './auth/principal.ts'
+import { switchTenant as switchTo } from './auth/sessions.ts'
+import { openTenantCache, type TenantCache } from './cache/tenant-cache.ts'
+import { type CredentialPlace, decrypt, encrypt } from './credentials/encryption.ts'
+import type { CredentialInfo } from './credentials/store.ts'
 import { currentScope, type Scope } from './db/scope.ts'
 import { createSqlTag, type SqlTag } from './db/statement.ts'
 import type { Worker } from './engines/engine.ts'
 import type { WorkerOptions } from './engines/worker-options.ts'
 import { ServiceNotConfiguredError } from './errors.ts'
 import { Platform, type PlatformOptions } from './platform.ts'
+import type { BulkActions } from './runs/bulk/bulk.ts'
+import { createFailures, type Failures } from './runs/failures.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
+import type { Schedules } from './schedules/schedules.ts'
 import type { Lookup } from './services/clients.ts'
-import { loadService, type ServiceClients, type ServiceName } from './services/registry.ts'
-import { checkKey, setCredential as store } from './services/set-credential.ts'
-import { type CredentialCheck, verifyCredential as verify } from './services/verify.ts'
+import type { ServiceClients, ServiceName } from './services/registry.ts'
+import type { CredentialCheck } from './services/verify.ts'
 import { currentRun } from './task/context.ts'
 import type { AnyTask } from './task/define.ts'
 import { provideDispatcher } from './task/dispatcher.ts'
@@ -124,6 +137,41 @@ export async function deleteTenant(slug: string, options: { force?: boolean } = 
   await clients.tenantChanged(slug)
 }
 
+// ── people and keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+const auth = async () => (await defaultPlatform().ready()).auth
+
+/**
+ * Who sent the request: a user by the session cookie, or an API key by `Authorization: Bearer`. What they may is for
+ * `can(principal, permission, tenantId)` to say.
+ *
+ * @throws UnauthenticatedError; AmbiguousCredentialsError for both at once; CrossSiteRequestError for an unsafe method
+ * with the cookie and without its CSRF token.
+ */
+export async function requireAuth(request: Request): Promise<Principal> {
+  return await authenticate(await auth(), request)
+}
+
+/** The tenant that the request is about: the one chosen in the session, or the key's. @throws NoTenantChosenError, and what `requireAuth` throws. */
+export async function getTenantContext(request: Request): Promise<TenantContext> {
+  return await tenantContextOf(await auth(), request)
+}
+
+/** The tenants that the user belongs to, by slug, with role and permissions. None for a user who is disabled. */
+export async function getUserTenants(userId: string): Promise<UserTenant[]> {
+  return await tenantsOf(await auth(), userId)
+}
+
+/** What the user is in this tenant. @throws ForbiddenError where nothing, or where there is no such tenant. */
+export async function validateTenantAccess(userId: string, tenantId: string): Promise<TenantAccess> {
+  return await validateAccess(await auth(), userId, tenantId)
+}
+
+/** From now on the session is about this tenant. @throws ForbiddenError. */
+export async function switchTenant(sessionId: string, tenantId: string): Promise<void> {
+  await switchTo(await auth(), sessionId, tenantId)
+}
+
 // ── credentials and services ────────────────────────────────────────────────────────────────────────────────
 
 const keys = () => defaultPlatform().keys
@@ -147,10 +195,7 @@ export async function setCredential(
   service: ServiceName,
   values: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const { database, clients, holds } = await defaultPlatform().ready()
-  await store({ database, keys: keys() }, tenantId, service, values)
-  await clients.changed(tenantId, service)
-  await holds.changed(tenantId, service)
+  await defaultPlatform().credentials.set(tenantId, service, values)
 }
 
 /** False: there was none. Runs that need it are held from now on. */
@@ -159,26 +204,17 @@ export async function deleteCredential(
   service: ServiceName,
   key: string,
 ): Promise<boolean> {
-  const slug = parseSlug(tenantId)
-  checkKey(await loadService(service), key)
-  const { database, clients } = await defaultPlatform().ready()
-  const deleted = await removeStored({ database }, slug, service, key)
-  await clients.changed(slug, service)
-  return deleted
+  return await defaultPlatform().credentials.delete(tenantId, service, key)
 }
 
 /** What a tenant has, without the values. */
 export async function listCredentials(tenantId: string): Promise<CredentialInfo[]> {
-  const { database } = await defaultPlatform().ready()
-  return await listStored({ database, keys: keys() }, parseSlug(tenantId))
+  return await defaultPlatform().credentials.list(tenantId)
 }
 
 /** Asks the provider, with one cheap call, whether it takes the tenant's credentials, and keeps the answer. */
 export async function verifyCredential(tenantId: string, service: ServiceName): Promise<CredentialCheck> {
-  const { database, clients, holds } = await defaultPlatform().ready()
-  const check = await verify({ database, clients, holds }, tenantId, service)
-  await holds.changed(tenantId, service)
-  return check
+  return await defaultPlatform().credentials.verify(tenantId, service)
 }
 
 /** The tenant's client, or null where it has not the credentials. Ask for it at each use: it follows their changes. */
@@ -218,6 +254,16 @@ export const requireTenantAnthropicClient = need('anthropic')
 export const getTenantShopifyClient = get('shopify')
 export const requireTenantShopifyClient = need('shopify')
 
+// ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The tenant's own entries, in Redis where REDIS_URL is set and in Postgres otherwise. Connects at the first use. */
+export function createTenantCache(tenantId: string): TenantCache {
+  return openTenantCache(parseSlug(tenantId), async () => {
+    const { cache: store, directory } = await defaultPlatform().ready()
+    return { store, admit: (slug) => directory.admit(slug) }
+  })
+}
+
 // ── tasks and runs ──────────────────────────────────────────────────────────────────────────────────────────
 
 export const tasks = {
@@ -251,6 +297,36 @@ export const runs: Runs = createRuns(
   () => defaultPlatform().ready(),
   () => defaultPlatform().dispatcher,
 )
+
+/** Replaying and cancelling many runs: preview, confirm, watch, stop. */
+export const bulkActions: BulkActions = {
+  previewReplay: (...args) => defaultPlatform().bulk.previewReplay(...args),
+  previewCancel: (...args) => defaultPlatform().bulk.previewCancel(...args),
+  confirm: (...args) => defaultPlatform().bulk.confirm(...args),
+  stop: (...args) => defaultPlatform().bulk.stop(...args),
+  get: (...args) => defaultPlatform().bulk.get(...args),
+  list: (...args) => defaultPlatform().bulk.list(...args),
+  runs: (...args) => defaultPlatform().bulk.runs(...args),
+  results: (...args) => defaultPlatform().bulk.results(...args),
+}
+
+/** Who did what, and why. */
+export const audit: AuditLog = {
+  list: (...args) => defaultPlatform().audit.list(...args),
+  record: (...args) => defaultPlatform().audit.record(...args),
+}
+
+/** What runs tasks by itself, for all tenants and for each. */
+export const schedules: Schedules = {
+  list: (...args) => defaultPlatform().schedules.list(...args),
+  set: (...args) => defaultPlatform().schedules.set(...args),
+  reset: (...args) => defaultPlatform().schedules.reset(...args),
+  pause: (...args) => defaultPlatform().schedules.pause(...args),
+  resume: (...args) => defaultPlatform().schedules.resume(...args),
+  run: (...args) => defaultPlatform().schedules.run(...args),
+}
+
+export const failures: Failures = createFailures(() => defaultPlatform().ready())
 
 /** Runs tasks in this process until it is stopped. */
 export async function startWorker(options?: WorkerOptions): Promise<Worker> {

@@ -248,6 +248,17 @@ export class RunTimeoutError extends JobsError {
   }
 }
 
+/** What `progress` was given is neither a share from 0 to 1, nor a count, nor a text. */
+export class InvalidProgressError extends JobsError {
+  readonly code = 'PROGRESS_INVALID'
+
+  constructor(problem: string) {
+    super(
+      `${problem}. Tell progress a number from 0 to 1, { current, total, message? }, or a text: progress({ current: 3, total: 10 }).`,
+    )
+  }
+}
+
 /** The run was cancelled while it was running. */
 export class RunCancelledError extends JobsError {
   readonly code = 'RUN_CANCELLED'
@@ -297,6 +308,36 @@ export class RunStillOpenError extends JobsError {
   }
 }
 
+/** A replay or a cancel of many runs was asked for in a way that cannot be done. */
+export class InvalidBulkActionError extends JobsError {
+  readonly code = 'BULK_ACTION_INVALID'
+}
+
+export class UnknownBulkActionError extends JobsError {
+  readonly code = 'BULK_ACTION_UNKNOWN'
+
+  constructor(id: string) {
+    super(`There is no bulk action "${id}".`)
+  }
+}
+
+/** `problem` completes "Bulk action X ...". */
+export class BulkActionStateError extends JobsError {
+  readonly code = 'BULK_ACTION_STATE'
+
+  constructor(id: string, problem: string) {
+    super(`Bulk action "${id}" ${problem}.`)
+  }
+}
+
+export class UnknownFailureGroupError extends JobsError {
+  readonly code = 'FAILURE_GROUP_UNKNOWN'
+
+  constructor(fingerprint: string) {
+    super(`There is no failure group ${describeText(fingerprint)}. List them with: cgk failure:list`)
+  }
+}
+
 /** `triggerAndWait` or `runs.wait` gave up waiting. The run itself goes on. `cause`: why it could not be read at last. */
 export class WaitTimeoutError extends JobsError {
   readonly code = 'WAIT_TIMEOUT'
@@ -307,6 +348,22 @@ export class WaitTimeoutError extends JobsError {
       options,
     )
   }
+}
+
+// ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
+
+export class UnknownScheduleError extends JobsError {
+  readonly code = 'SCHEDULE_UNKNOWN'
+
+  constructor(schedule: string, known: readonly string[]) {
+    const there = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Its task declares none.'
+    super(`There is no schedule "${schedule}". ${there}`)
+  }
+}
+
+/** The name, the cron text, the time zone or the payload of a schedule cannot be used. */
+export class InvalidScheduleError extends JobsError {
+  readonly code = 'SCHEDULE_INVALID'
 }
 
 // ── Trigger.dev ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -423,6 +480,211 @@ export class EncryptionKeyMissingError extends JobsError {
 
   constructor(variable: string) {
     super(`Credentials cannot be read or stored without ${variable}. Make a key with: cgk credential:key`)
+  }
+}
+
+// ── people and keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** Nobody has signed in, or the session or key is not valid (any more). Which of these, the message does not say. */
+export class UnauthenticatedError extends JobsError {
+  readonly code = 'UNAUTHENTICATED'
+
+  constructor() {
+    super('Sign in, or send a valid API key as "Authorization: Bearer cgk_live_...".')
+  }
+}
+
+/** A session and a key, or something else than a key: whose right counts would be a guess. */
+export class AmbiguousCredentialsError extends JobsError {
+  readonly code = 'CREDENTIALS_AMBIGUOUS'
+
+  constructor() {
+    super('Send either the session cookie or "Authorization: Bearer cgk_live_...", and not both.')
+  }
+}
+
+/** Wrong e-mail address, wrong password, disabled: the same to whoever guesses. */
+export class LoginRefusedError extends JobsError {
+  readonly code = 'LOGIN_REFUSED'
+
+  constructor() {
+    super('The e-mail address or the password is wrong.')
+  }
+}
+
+/** Too many tries to sign in from this address or to this account, whether or not it exists. */
+export class LoginLimitedError extends JobsError {
+  readonly code = 'LOGIN_LIMITED'
+  readonly retryAfterSeconds: number
+
+  constructor(retryAfterSeconds: number) {
+    super(`There were too many tries to sign in. Try again in ${retryAfterSeconds} seconds.`)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+/** More passwords wait to be hashed than this process can do soon. */
+export class PasswordsBusyError extends JobsError {
+  readonly code = 'PASSWORDS_BUSY'
+  readonly retryAfterSeconds = 5
+
+  constructor() {
+    super('Too many people are signing in right now. Try again in 5 seconds.')
+  }
+}
+
+/** Signed in, but not allowed. The same whether what was asked for does not exist or is another tenant's. */
+export class ForbiddenError extends JobsError {
+  readonly code = 'FORBIDDEN'
+
+  constructor(permission?: string) {
+    super(
+      permission === undefined
+        ? 'You have no access to this tenant.'
+        : `This needs the permission ${permission}, which you do not have here.`,
+    )
+  }
+}
+
+/** Another site may have made the browser send this. */
+export class CrossSiteRequestError extends JobsError {
+  readonly code = 'CSRF_REFUSED'
+
+  constructor(why: string) {
+    super(`The request is refused, for another site may have caused it: ${why}.`)
+  }
+}
+
+export class NoTenantChosenError extends JobsError {
+  readonly code = 'TENANT_NOT_CHOSEN'
+
+  constructor() {
+    super('No tenant is chosen. Choose one with switchTenant, or use a key that belongs to a tenant.')
+  }
+}
+
+/** An e-mail address, a name or a permission that no account can have. */
+export class InvalidAccountError extends JobsError {
+  readonly code = 'ACCOUNT_INVALID'
+}
+
+export class InvalidPasswordError extends JobsError {
+  readonly code = 'PASSWORD_INVALID'
+
+  constructor({ min, max }: { min: number; max: number }) {
+    super(`A password has ${min} to ${max} characters. Several words are easy to remember and hard to guess.`)
+  }
+}
+
+export class UserExistsError extends JobsError {
+  readonly code = 'USER_EXISTS'
+
+  constructor(email: string, options?: ErrorOptions) {
+    super(`There is a user ${email} already. List users with: cgk user:list`, options)
+  }
+}
+
+export class UnknownUserError extends JobsError {
+  readonly code = 'USER_UNKNOWN'
+
+  constructor() {
+    super('There is no such user here. List users with: cgk user:list')
+  }
+}
+
+/** A tenant without an owner would be nobody's. */
+export class LastOwnerError extends JobsError {
+  readonly code = 'LAST_OWNER'
+
+  constructor(tenantId: string) {
+    super(`This is the last owner of tenant "${tenantId}". Make somebody else an owner first.`)
+  }
+}
+
+/** A scope, a lifetime or a role that cannot be given. */
+export class InvalidGrantError extends JobsError {
+  readonly code = 'GRANT_INVALID'
+}
+
+export class UnknownApiKeyError extends JobsError {
+  readonly code = 'API_KEY_UNKNOWN'
+
+  constructor() {
+    super('There is no such API key. List keys with: cgk key:list')
+  }
+}
+
+/** Made up, accepted already, revoked, expired, or for another address: its holder is not told which. */
+export class InvitationInvalidError extends JobsError {
+  readonly code = 'INVITATION_INVALID'
+
+  constructor() {
+    super('This invitation is not valid for you. It may have been used or have expired: ask for a new one.')
+  }
+}
+
+/** An account that is there is joined by who has signed in to it, and by nobody else who holds the token. */
+export class SignInToAcceptError extends JobsError {
+  readonly code = 'INVITATION_NEEDS_LOGIN'
+
+  constructor() {
+    super('Sign in with the account of the invited address, or choose a password if it has none yet.')
+  }
+}
+
+// ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A part of a key is neither a text nor a finite number. */
+export class InvalidCacheKeyError extends JobsError {
+  readonly code = 'CACHE_KEY_INVALID'
+
+  constructor(part: unknown) {
+    const what = typeof part === 'number' ? String(part) : describeText(part)
+    super(`${what} cannot be a part of a cache key. Use texts and finite numbers.`)
+  }
+}
+
+/** A value cannot be kept in a cache: it is no JSON, or too large. */
+export class InvalidCacheValueError extends JobsError {
+  readonly code = 'CACHE_VALUE_INVALID'
+
+  constructor(problem: string) {
+    super(
+      `A cache keeps JSON, and ${problem}. Make it of plain objects, arrays, texts, finite numbers, booleans and null.`,
+    )
+  }
+}
+
+export class InvalidCacheTtlError extends JobsError {
+  readonly code = 'CACHE_TTL_INVALID'
+
+  constructor() {
+    super(
+      "An entry of a cache needs a time to live of at most 30 days: set(key, value, { ttl: '5m' }), or milliseconds.",
+    )
+  }
+}
+
+/** The store of the cache is away, or did not answer in time. `getOrSet` goes on without it. */
+export class CacheUnavailableError extends JobsError {
+  readonly code = 'CACHE_UNAVAILABLE'
+
+  constructor(cause: Error) {
+    super(
+      `The cache does not answer (${cause.message}). Check REDIS_URL, or DATABASE_URL where it is not set; getOrSet(key, { ttl }, fn) goes on without a cache.`,
+      { cause },
+    )
+  }
+}
+
+/** Code of one tenant asked for an entry of another. */
+export class CacheTenantMismatchError extends JobsError {
+  readonly code = 'CACHE_TENANT_MISMATCH'
+
+  constructor(surrounding: string, given: string) {
+    super(
+      `The cache of tenant "${given}" was used inside withTenant("${surrounding}"). Use createTenantCache("${surrounding}") there.`,
+    )
   }
 }
 

@@ -11,11 +11,27 @@ export { snooze } from './task/snooze.ts'
 export type { BatchItem, WaitOptions } from './task/trigger.ts'
 
 // ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────
-export { runs } from './default-platform.ts'
+export { audit, bulkActions, failures, runs } from './default-platform.ts'
 export type { RunFilter, RunPage } from './engines/engine.ts'
+export type { Actor, AuditEntry, AuditFilter, AuditLog, AuditRecord } from './audit/audit.ts'
+export type { ActionRun, BulkAction, Edit, Selection } from './runs/bulk/action.ts'
+export type { BulkActions } from './runs/bulk/bulk.ts'
+export type { Preview } from './runs/bulk/preview.ts'
 export type { ReplayOptions } from './runs/replay.ts'
 export type { RunError } from './task/json.ts'
-export type { Attempt, Run, RunHandle, RunResult, RunState } from './task/run.ts'
+export type { FollowLogsOptions, ReadLogsOptions } from './runs/journal/logs.ts'
+export type { RunProgress } from './runs/journal/progress.ts'
+export type { RunLogLine, RunLogPage } from './runs/journal/read-lines.ts'
+export type { Attempt, Run, RunHandle, RunResult, RunState, TriggeredBy } from './task/run.ts'
+export type { CountFilter, RunCount } from './runs/counts.ts'
+export type { FailureFilter, FailureGroup, FailurePage, FailureState } from './runs/failures.ts'
+
+// ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
+export { schedules } from './default-platform.ts'
+export type { ListedSchedule, NextTime } from './schedules/list.ts'
+export type { Schedules } from './schedules/schedules.ts'
+export type { ScheduleSettings } from './schedules/settings.ts'
+export type { TaskSchedule } from './task/schedule.ts'
 
 // ── database ────────────────────────────────────────────────────────────────────────────────────────────────
 export type { SqlResult } from './db/statement.ts'
@@ -63,6 +79,23 @@ export { readServiceError, type ServiceClients, type ServiceName } from './servi
 export type { WebhookEvent } from './services/service.ts'
 export type { CredentialCheck } from './services/verify.ts'
 export type { TaskWebhook } from './task/webhook.ts'
+
+// ── people and keys ─────────────────────────────────────────────────────────────────────────────────────────
+export type { TenantContext } from './auth/authenticate.ts'
+export type { TenantAccess, UserTenant } from './auth/memberships.ts'
+export { can, type Permission, type TenantRole } from './auth/permissions.ts'
+export type { KeyPrincipal, Membership, Principal, UserPrincipal } from './auth/principal.ts'
+export {
+  getTenantContext,
+  getUserTenants,
+  requireAuth,
+  switchTenant,
+  validateTenantAccess,
+} from './default-platform.ts'
+// ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+export { type CacheKeyPart, getCacheKey } from './cache/key.ts'
+export type { SetOptions, TenantCache } from './cache/tenant-cache.ts'
+export { createTenantCache } from './default-platform.ts'
 
 // ── platform ────────────────────────────────────────────────────────────────────────────────────────────────
 export { close, configure, startWorker } from './default-platform.ts'

@@ -8,6 +8,11 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { type AuditLog, createAuditLog } from './audit/audit.ts'
+import type { AuthDeps } from './auth/deps.ts'
+import { Passwords } from './auth/passwords.ts'
+import { openCacheStore } from './cache/open-store.ts'
+import type { CacheStore } from './cache/store.ts'
 import { type Config, type ConfigOptions, readConcurrency, readConfig } from './config.ts'
 import { KeyRings } from './credentials/key-rings.ts'
 import { credentialChannel } from './credentials/store.ts'
@@ -17,21 +22,37 @@ import { Listener } from './db/listener.ts'
 import { migratePublic } from './db/migrations/public.ts'
 import { migrateTenants } from './db/migrations/tenants.ts'
 import { currentScope, type TenantIdentity } from './db/scope.ts'
+import { type Clock, systemClock } from './engines/clock.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
-import type { Clock } from './engines/inline/clock.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
 import { ConfigError, DatabaseSetupError, UnknownTenantError, WorkerStoppingError } from './errors.ts'
+import { countHolds } from './holds/count.ts'
 import { holdChannel, parseAnnouncement } from './holds/hold.ts'
 import { Holds } from './holds/holds.ts'
 import { createLogger } from './log.ts'
+import { type BulkActions, createBulkActions } from './runs/bulk/bulk.ts'
+import { bulkChannel } from './runs/bulk/confirm.ts'
+import type { BulkDependencies } from './runs/bulk/deps.ts'
+import { BulkDriver } from './runs/bulk/driver.ts'
+import { createFailures, type Failures } from './runs/failures.ts'
+import { Journal } from './runs/journal/journal.ts'
+import { RunLogs } from './runs/journal/logs.ts'
 import { createRuns, type Runs } from './runs/runs.ts'
 import { RunWaiter } from './runs/waiter.ts'
+import { ScheduleLoop } from './schedules/loop.ts'
+import { createSchedules, type Schedules } from './schedules/schedules.ts'
+import { Ticker } from './schedules/ticker.ts'
 import { TenantClients } from './services/clients.ts'
+import { createTenantCredentials, type TenantCredentials } from './services/credentials.ts'
 import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { loadRegistry, TaskRegistry } from './task/registry.ts'
 import type { RunRequest } from './task/run.ts'
+import { traceEnqueue } from './telemetry/enqueue-span.ts'
+import { addSource } from './telemetry/queue-gauges.ts'
+import { recordSettled } from './telemetry/settled.ts'
+import { limitTenantLabels } from './telemetry/tenant-label.ts'
 import { TenantDirectory, tenantChannel } from './tenants/directory.ts'
 import type { TenantDeps } from './tenants/tenant.ts'
 
@@ -49,9 +70,16 @@ export interface Started {
   directory: TenantDirectory
   engine: Engine
   waiter: RunWaiter
+  /** What runs of this process write. */
+  journal: Journal
+  /** What runs of any process have written. */
+  logs: RunLogs
   tenants: TenantDeps
   clients: TenantClients
   holds: Holds
+  /** For the functions of `auth/`. */
+  auth: AuthDeps
+  cache: CacheStore
   /** Null with a database of one's own. */
   embedded: EmbeddedPostgres | null
 }
@@ -62,14 +90,24 @@ export class Platform {
   readonly config: Config
   readonly logger: Logger
   readonly runs: Runs
+  readonly schedules: Schedules
+  readonly credentials: TenantCredentials
+  readonly audit: AuditLog
+  /** Replays and cancels of many runs. */
+  readonly bulk: BulkActions
+  readonly failures: Failures
   /** What encrypts credentials; needs no database. */
   readonly keys: KeyRings
   readonly #givenTasks: readonly AnyTask[] | undefined
   readonly #clock: Clock | undefined
+  readonly #passwords = new Passwords()
   #started: Promise<Started> | null = null
   #registry: Promise<TaskRegistry> | null = null
   #listener: Listener | null = null
+  #endFigures: (() => void) | null = null
   #closed = false
+  readonly #loops = new Set<ScheduleLoop>()
+  readonly #drivers = new Set<BulkDriver>()
 
   /** @throws ConfigError when an option or a variable of the environment cannot be used. */
   constructor(options: PlatformOptions = {}) {
@@ -77,12 +115,25 @@ export class Platform {
     const { tasks, logger, clock, ...overrides } = options
     this.config = readConfig(overrides)
     this.keys = new KeyRings(this.config)
+    limitTenantLabels(this.config.metricsTenants)
     refuseUnknownServices(this.config)
     this.logger = logger ?? createLogger(this.config.logLevel)
     this.runs = createRuns(
       () => this.ready(),
       () => this.dispatcher,
     )
+    this.schedules = createSchedules(async () => {
+      const [{ database, directory, engine }, registry, ticker] = await Promise.all([
+        this.ready(),
+        this.registry(),
+        this.ticker(),
+      ])
+      return { database, directory, engine, registry, ticker, maxPayloadBytes: this.config.maxPayloadBytes }
+    })
+    this.credentials = createTenantCredentials(this.keys, () => this.ready())
+    this.audit = createAuditLog(async () => (await this.ready()).database)
+    this.bulk = createBulkActions(() => this.#bulkDependencies())
+    this.failures = createFailures(() => this.ready())
     this.#givenTasks = tasks
     this.#clock = clock
   }
@@ -105,9 +156,10 @@ export class Platform {
     checkWorkerOptions(options)
     const { concurrency: given = this.config.concurrency } = options
     const concurrency = readConcurrency(given)
-    const { engine, waiter, clients, holds } = await this.ready()
+    const { engine, database, waiter, clients, holds } = await this.ready()
     const registry = await this.registry()
-    return await engine.work({
+    this.#endFigures ??= addSource({ countHolds: () => countHolds(database) })
+    const worker = await engine.work({
       tasks: registry.select(options.only),
       concurrency,
       stopTimeoutMs: this.config.stopTimeoutMs,
@@ -116,9 +168,70 @@ export class Platform {
       logger: this.logger,
       onSettled: (event) => {
         waiter.settled(event.runId)
+        recordSettled(event)
         this.#tell(options.onSettled, event)
       },
     })
+    return options.schedules === false ? worker : await this.#withSchedules(worker)
+  }
+
+  /** For a process that works on nothing and tells the figures of what waits and what is held, for all tasks. */
+  async watchQueue(): Promise<void> {
+    const [{ database, engine }, registry] = await Promise.all([this.ready(), this.registry()])
+    const taskIds = registry.list().map(({ id }) => id)
+    this.#endFigures?.()
+    this.#endFigures = addSource({
+      backlog: () => engine.backlog(taskIds),
+      countHolds: () => countHolds(database),
+    })
+  }
+
+  /** What makes the runs of schedules, whichever tasks this worker runs: every worker does it for all. */
+  async ticker(): Promise<Ticker> {
+    const [{ database, engine }, registry] = await Promise.all([this.ready(), this.registry()])
+    const { logger } = this
+    const now = () => this.#inlineClock()?.now() ?? null
+    return new Ticker({ database, engine, registry, logger, now })
+  }
+
+  async #withSchedules(worker: Worker): Promise<Worker> {
+    const ticker = await this.ticker()
+    const clock = this.#inlineClock() ?? systemClock
+    const loop = new ScheduleLoop({ ticker, clock, logger: this.logger })
+    this.#loops.add(loop)
+    const stopLoop = async () => {
+      await loop.stop()
+      this.#loops.delete(loop)
+    }
+    const driver = await this.driveBulkActions()
+    return {
+      name: worker.name,
+      stop: async (options) => {
+        await Promise.all([stopLoop(), driver.stop(), worker.stop(options)])
+      },
+    }
+  }
+
+  /** Does the steps of bulk actions in this process until it is stopped. Every worker does. */
+  async driveBulkActions(): Promise<{ stop(): Promise<void> }> {
+    const driver = new BulkDriver(await this.#bulkDependencies(), this.logger)
+    this.#drivers.add(driver)
+    return {
+      stop: async () => {
+        await driver.stop()
+        this.#drivers.delete(driver)
+      },
+    }
+  }
+
+  async #bulkDependencies(): Promise<BulkDependencies> {
+    const { database, engine } = await this.ready()
+    return { database, engine, dispatcher: this.dispatcher }
+  }
+
+  /** The clock of the inline engine is the inline engine's. */
+  #inlineClock(): Clock | null {
+    return this.config.engine === 'inline' ? (this.#clock ?? null) : null
   }
 
   /** What an app's listener throws is the app's: it must not keep a worker from going on. */
@@ -142,10 +255,14 @@ export class Platform {
     this.#closed = true
     const started = await this.#started?.catch(() => null)
     if (!started) return
+    await Promise.all([...this.#loops, ...this.#drivers].map((each) => each.stop()))
+    this.#endFigures?.()
     await started.engine.close()
     started.waiter.close(new WorkerStoppingError())
+    await started.journal.close()
     await this.#listener?.close()
     started.clients.close()
+    await started.cache.close()
     await started.database.close()
     await started.embedded?.stop()
   }
@@ -184,9 +301,10 @@ export class Platform {
         const current = currentScope()
         const scope = current?.database === database && !current.ended ? current : null
         const known = await withOrganizations(requests, scope?.tenant ?? null, directory)
-        return await engine.enqueue(known, scope?.transaction ?? null)
+        return await traceEnqueue(known, (traced) => engine.enqueue(traced, scope?.transaction ?? null))
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
+      openJournal: async (run) => (await ready()).journal.open(run),
       registry: () => this.registry(),
     }
   }
@@ -230,6 +348,16 @@ export class Platform {
     this.#listener.onConnect(() => directory.invalidate())
     const engine = await this.#makeEngine(url, database, this.#listener)
     const { clients, holds } = this.#makeServices(database, directory, engine, this.#listener)
+    const cache = await openCacheStore({
+      redisUrl: this.config.redisUrl,
+      databaseUrl: url,
+      onError: (error) => this.logger.warn({ err: error }, 'The cache is in trouble'),
+    })
+    const waiter = new RunWaiter((runIds) => engine.getMany(runIds), {
+      longestPauseMs: engine.askedAtMostEveryMs,
+      apart: engine.askedAtMostEveryMs !== undefined,
+    })
+    const getRun = (runId: string) => engine.get(runId)
     try {
       await engine.start()
       if (migrate) await this.#migrateTenants(database)
@@ -244,12 +372,28 @@ export class Platform {
       embedded,
       clients,
       holds,
-      waiter: new RunWaiter((runIds) => engine.getMany(runIds), {
-        longestPauseMs: engine.askedAtMostEveryMs,
-        apart: engine.askedAtMostEveryMs !== undefined,
-      }),
-      tenants: { database, directory, migrationsDir: this.config.migrationsDir, work: engine.tenantWork },
+      auth: {
+        database,
+        passwords: this.#passwords,
+        now: () => new Date(this.#now()),
+        publicUrl: this.config.publicUrl,
+      },
+      cache,
+      waiter,
+      journal: new Journal({ url, logger: this.logger }),
+      logs: new RunLogs({ database, listener: this.#listener, waiter, getRun }),
+      tenants: {
+        database,
+        directory,
+        migrationsDir: this.config.migrationsDir,
+        work: engine.tenantWork,
+        cache,
+      },
     }
+  }
+
+  #now(): number {
+    return this.#inlineClock()?.now().getTime() ?? Date.now()
   }
 
   /** Clients of services, and holds on them; both hear of what other processes change. */
@@ -261,8 +405,7 @@ export class Platform {
   ): { clients: TenantClients; holds: Holds } {
     const holds = new Holds({
       database,
-      // The clock of the inline engine is the inline engine's.
-      now: () => (this.config.engine === 'inline' && this.#clock ? this.#clock.now().getTime() : Date.now()),
+      now: () => this.#now(),
       onLifted: (tenantId, service) => engine.release(tenantId, service),
       onError: (error) => this.logger.warn({ err: error }, 'Looking at a hold failed; it is looked at again'),
     })
@@ -277,6 +420,9 @@ export class Platform {
       .on(credentialChannel, (announcement) => {
         const about = parseAnnouncement(announcement)
         if (about) void clients.changed(about.tenantId, about.service)
+      })
+      .on(bulkChannel, () => {
+        for (const driver of this.#drivers) driver.wake()
       })
       .onConnect(() => clients.invalidateAll())
     return { clients, holds }
@@ -296,7 +442,9 @@ export class Platform {
     }
     const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
-    return new PgBossEngine({ url: databaseUrl, database, listener, migrate, logger })
+    const { keepCompletedMs, keepFailedMs } = this.config
+    const retention = { keepCompletedMs, keepFailedMs }
+    return new PgBossEngine({ url: databaseUrl, database, listener, migrate, retention, logger })
   }
 
   /** One tenant's failure is that tenant's: the others start, and `cgk migrate` shows what is wrong. */

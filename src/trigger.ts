@@ -62,6 +62,9 @@ function hostOf(registry: readonly AnyTask[], waitInPlaceMs: number): RunHost {
       const { database, clients, holds } = await used.ready()
       return { database, dispatcher: used.dispatcher, services: { clients, holds }, logger: used.logger }
     },
+    async tick() {
+      await (await platform().ticker()).tick()
+    },
     async rest() {
       if (platform() === own) await close()
     },

@@ -13,6 +13,7 @@ test('nothing said', () => {
     engine: 'pg-boss',
     migrationsDir: resolve('migrations'),
     tasksModule: null,
+    trustedProxies: 0,
   })
 })
 
@@ -42,6 +43,21 @@ test('paths are resolved, wherever they come from', () => {
   }
   expect(readConfig(paths, {})).toMatchObject(resolved)
   expect(readConfig({}, env)).toMatchObject(resolved)
+})
+
+test('how long runs are kept: a duration in the environment, milliseconds in code', () => {
+  const day = 86_400_000
+  expect(readConfig({}, {})).toMatchObject({ keepCompletedMs: 7 * day, keepFailedMs: 90 * day })
+  const env = { JOBS_KEEP_COMPLETED: '36h', JOBS_KEEP_FAILED: '1y' }
+  expect(readConfig({ keepFailedMs: 5 * day }, env)).toMatchObject({
+    keepCompletedMs: 1.5 * day,
+    keepFailedMs: 5 * day,
+  })
+  for (const text of ['long', '5m', '11y', '-1d']) {
+    expect(() => readConfig({}, { JOBS_KEEP_FAILED: text })).toThrow(
+      /^The configuration is not valid: JOBS_KEEP_FAILED: /,
+    )
+  }
 })
 
 test('Trigger.dev: where it is, and a key that nobody gets to see', () => {
@@ -108,6 +124,8 @@ describe('refused by name, without the value', () => {
     [{ databaseUrl: 'mysql://jobs:hush@there/jobs' }, /databaseUrl: must start with/],
     [{ databaseUrl: 'postgres://jobs:hush#@there/jobs' }, /databaseUrl: is not a URL/],
     [{ directUrl: 5 }, /directUrl/],
+    [{ redisUrl: 'http://:hush@there' }, /redisUrl: must start with redis/],
+    [{ redisUrl: 'redis://:hush#@there:x' }, /redisUrl: is not a URL/],
     [{ dataDir: '' }, /dataDir: must be a path/],
     [{ migrationsDir: null }, /migrationsDir/],
     [{ tasksModule: 'hush\0' }, /tasksModule: must be a path/],

@@ -110,6 +110,7 @@ test('a dump of the configuration shows no password and no key', () => {
   const config = readConfig({
     databaseUrl: 'postgres://jobs:hunter2@db/app?password=hunter3&x=1',
     directUrl: 'postgres://jobs:hunter4@db/app',
+    redisUrl: 'redis://:hunter6@cache:6379',
     encryptionKeys: Buffer.alloc(32, 'k').toString('base64'),
     services: { stripe: { baseUrl: 'http://proxy:hunter5@host:1', timeoutMs: 10 }, wise: { timeoutMs: 10 } },
   })
@@ -121,6 +122,7 @@ test('a dump of the configuration shows no password and no key', () => {
     expect(text).not.toMatch(/hunter\d|kkkk|a2tra/)
     expect(text).toContain('postgres://jobs:[secret]@db/app')
     expect(text).toContain('http://proxy:[secret]@host:1')
+    expect(text).toContain('redis://:[secret]@cache:6379')
   }
   expect(config.databaseUrl).toContain('hunter2')
 })

@@ -1,5 +1,6 @@
 /** Reading what was typed. What is wrong here is a usage error; what a value means is checked by the platform. */
 import { InvalidArgumentError } from 'commander'
+import { parseDuration } from '../task/duration.ts'
 
 export function wholeNumber(text: string): number {
   if (!/^-?\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
@@ -10,6 +11,31 @@ export function atLeastOne(text: string): number {
   const number = wholeNumber(text)
   if (number < 1) throw new InvalidArgumentError('It must be at least 1.')
   return number
+}
+
+export function oneToHundred(text: string): number {
+  const number = wholeNumber(text)
+  if (number < 1 || number > 100) throw new InvalidArgumentError('It must be from 1 to 100.')
+  return number
+}
+
+/** An object. What was typed is not repeated: it may be nobody's business. */
+export function jsonObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>
+    }
+  } catch {}
+  throw new InvalidArgumentError('It must be a JSON object, quoted for the shell: \'{"name":"value"}\'.')
+}
+
+/** A time as ISO 8601 writes it, or how long ago it was. */
+export function timeAgo(text: string): Date {
+  const ago = parseDuration(text)
+  const time = ago === null ? new Date(text) : new Date(Date.now() - ago)
+  if (!Number.isNaN(time.getTime())) return time
+  throw new InvalidArgumentError('It must be a time like 2026-11-23T13:00:00Z, or a duration like 2h.')
 }
 
 /** `a,b` and a repeated option come to the same. */

@@ -2,9 +2,9 @@
  * `cgk credential:set`: the value comes from stdin or from a hidden prompt, never from the command line, which other
  * users of the machine and the shell's history see.
  */
-import { text } from 'node:stream/consumers'
 import { Command } from 'commander'
 import type { ServiceName } from '../services/registry.ts'
+import { askHidden, readStdin } from './hidden-value.ts'
 import { withPlatform } from './session.ts'
 
 export const credentialSet = new Command('credential:set')
@@ -34,7 +34,5 @@ async function refuseUnknownKey(service: string, key: string): Promise<void> {
 }
 
 async function readValue(what: string): Promise<string> {
-  if (!process.stdin.isTTY) return await text(process.stdin)
-  const { default: password } = await import('@inquirer/password')
-  return await password({ message: what, toggleMask: false }, { output: process.stderr })
+  return process.stdin.isTTY ? await askHidden(what) : await readStdin()
 }

@@ -44,14 +44,15 @@ async function registeredTasks(): Promise<AnyTask[]> {
 }
 
 async function check(target: BuildTarget, tasks: readonly AnyTask[]): Promise<Check> {
-  const [{ buildForTrigger, readBuildProblems }, { findDifferences }] = await Promise.all([
+  const [{ buildForTrigger, readBuildProblems }, { findDifferences }, { tickTaskId }] = await Promise.all([
     import('../engines/trigger/build.ts'),
     import('../engines/trigger/compare.ts'),
+    import('../engines/trigger/tick.ts'),
   ])
   try {
     const built = await quietly(() => buildForTrigger(process.cwd(), target))
     await built.remove()
-    const count = built.index.tasks.length
+    const count = built.index.tasks.filter(({ id }) => id !== tickTaskId).length
     return {
       target,
       tasks: count,

@@ -5,6 +5,8 @@ import { redact } from '../redact.ts'
 import { Interrupted } from './interrupt.ts'
 
 const refused = 1
+/** 128 and SIGINT's number, as of an `Interrupted`. */
+const interrupted = 130
 const notACommandLine = 2
 /** EX_SOFTWARE of sysexits.h. */
 export const defect = 70
@@ -13,6 +15,7 @@ export const defect = 70
 export function reportFailure(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : notACommandLine // It has been written already.
   if (error instanceof Interrupted) return error.exitCode
+  if (isCtrlCAtPrompt(error)) return interrupted
   const sentence = error instanceof JobsError ? `${error.message} (${error.code})` : unusableDatabase(error)
   if (sentence === null) {
     console.error(redact(withCauses(error)))
@@ -20,6 +23,11 @@ export function reportFailure(error: unknown): number {
   }
   console.error(`cgk: ${redact(sentence)}`)
   return refused
+}
+
+/** A prompt reads the keys itself, so there it is no signal. By name, for no command but those that ask loads the library. */
+function isCtrlCAtPrompt(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ExitPromptError'
 }
 
 const unreachable = [

@@ -1,5 +1,5 @@
 /** A bar below the results at a terminal, and the results alone elsewhere. */
-import { MultiBar, Presets } from 'cli-progress'
+import { MultiBar, Presets, SingleBar } from 'cli-progress'
 
 export interface Progress {
   /** One result, and one step further. */
@@ -30,4 +30,18 @@ export function startProgress(total: number, what: string): Progress {
       bars.stop()
     },
   }
+}
+
+export interface Bar {
+  update(value: number): void
+  stop(): void
+}
+
+/** A bar alone, for what has no results on the way. On stderr, for stdout is there for what it comes to. */
+export function startBar(total: number, what: string): Bar {
+  if (!process.stderr.isTTY) return { update() {}, stop() {} }
+  const format = `${what} [{bar}] {value}/{total}  {eta_formatted} left`
+  const bar = new SingleBar({ format, clearOnComplete: true, stream: process.stderr }, Presets.rect)
+  bar.start(total, 0)
+  return { update: (value) => bar.update(value), stop: () => bar.stop() }
 }

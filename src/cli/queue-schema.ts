@@ -1,6 +1,7 @@
 /** The schema of the queue: made and upgraded by the engine when it starts, and by `cgk migrate` where starting may not. */
 import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
+import { readSchemaVersion } from '../engines/pg-boss/schema-version.ts'
 
 export interface QueueSchema {
   name: 'pgboss'
@@ -13,17 +14,7 @@ export interface QueueSchema {
 export async function readQueueSchema(database: Database, { engine }: Config): Promise<QueueSchema | null> {
   if (engine !== 'pg-boss') return null
   const { testedSchemaVersion } = await import('../engines/pg-boss/boss.ts')
-  return { name: 'pgboss', version: await readVersion(database), wanted: testedSchemaVersion }
-}
-
-async function readVersion(database: Database): Promise<number | null> {
-  try {
-    const { rows } = await database.query<{ version: number }>('SELECT version FROM pgboss.version')
-    return rows[0]?.version ?? null
-  } catch (error) {
-    if ((error as { code?: unknown }).code === '42P01') return null
-    throw error
-  }
+  return { name: 'pgboss', version: await readSchemaVersion(database), wanted: testedSchemaVersion }
 }
 
 /** Repeating it changes nothing. @throws DatabaseSetupError when a newer release has been here. */

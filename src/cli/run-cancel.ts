@@ -1,15 +1,39 @@
-/** `cgk run:cancel`: ends an open run; one that runs gets its signal aborted. */
+/** `cgk run:cancel`: ends open runs; those that run get their signal aborted. One by its id at once, many after a look. */
 import { Command } from 'commander'
+import { cliActor } from './actor.ts'
+import { carryOut } from './bulk-action.ts'
+import { addBulkOptions, type BulkOptions, readSelection } from './bulk-options.ts'
+import { printJson } from './print.ts'
 import { withQueue } from './session.ts'
 
-export const runCancel = new Command('run:cancel')
-  .description('cancel an open run; exit 1 if it had ended already')
-  .argument('<id>', 'id of the run')
-  .action(async (id: string) => {
-    await withQueue(async ({ runs }) => {
-      if (await runs.cancel(id)) return console.log(`Cancelled run ${id}.`)
-      const { state } = await runs.get(id)
-      console.log(`Run ${id} had ended already: ${state}.`)
-      process.exitCode = 1
-    })
+export const runCancel = addBulkOptions(new Command('run:cancel'))
+  .description('cancel open runs: one by its id at once; of many it shows which, and asks')
+  .action(async (ids: string[], options: BulkOptions, command: Command) => {
+    const selection = readSelection(ids, options, command)
+    const [id, ...others] = ids
+    if (id !== undefined && others.length === 0) return await cancelOne(id, options)
+    await carryOut(selection, options, command, ({ bulkActions }, by) =>
+      bulkActions.previewCancel(selection, { by }),
+    )
   })
+
+async function cancelOne(id: string, { reason, json }: BulkOptions): Promise<void> {
+  await withQueue(async ({ audit, runs }) => {
+    const cancelled = await runs.cancel(id)
+    const run = await runs.get(id)
+    if (cancelled) {
+      const { tenantId } = run
+      const actor = cliActor()
+      await audit.record({
+        actor,
+        action: 'run.cancel',
+        tenantId,
+        subject: run.id,
+        reason: reason ?? null,
+        details: { runs: 1 },
+      })
+    } else process.exitCode = 1
+    if (json) return printJson({ id: run.id, cancelled, state: run.state })
+    console.log(cancelled ? `Cancelled run ${id}.` : `Run ${id} had ended already: ${run.state}.`)
+  })
+}

@@ -1,4 +1,7 @@
-/** `cgk serve`: answers HTTP until it is asked to stop, then what it has been asked before. */
+/**
+ * `cgk serve`: answers HTTP until it is asked to stop, then what it has been asked before. It runs no tasks; what many runs
+ * were asked for over HTTP it does itself, for there may be no worker of ours (Trigger.dev).
+ */
 import { Command } from 'commander'
 import { loadService } from '../services/registry.ts'
 import type { AnyTask } from '../task/define.ts'
@@ -7,25 +10,33 @@ import { refuseInline, stayOnPlatform } from './session.ts'
 import { outliveStrayErrors } from './stray-errors.ts'
 
 export const serve = new Command('serve')
-  .description('answer HTTP until stopped: the webhooks of providers; Ctrl-C answers what is open first')
+  .description(
+    'answer HTTP until stopped: the API, webhooks, health, figures; Ctrl-C answers what is open first',
+  )
   .action(async () => {
     await stayOnPlatform(async ({ tasks }, platform, stop) => {
       refuseInline(platform)
       const { config, logger } = platform
       outliveStrayErrors(logger)
-      const [{ createHttpApp }, { startHttpServer }] = await Promise.all([
+      const [{ createHttpApp }, { startHttpServer }, { countForPrometheus }] = await Promise.all([
         import('../http/index.ts'),
         import('../http/server.ts'),
+        import('../http/metrics.ts'),
       ])
       await platform.ready()
-      await loadServicesOf(await tasks.list())
+      await Promise.all([loadServicesOf(await tasks.list()), countForPrometheus(), platform.watchQueue()])
+      const driver = await platform.driveBulkActions()
       const { fetch } = createHttpApp({ platform })
-      const server = await startHttpServer({ fetch: (request) => fetch(request), port: config.httpPort })
+      const server = await startHttpServer({ fetch, port: config.httpPort })
       console.log(`Listening:  ${server.url}`)
-      console.log(`Webhooks:   ${config.publicUrl ?? server.url}/webhooks/<tenant>/<service>`)
+      const publicUrl = config.publicUrl ?? server.url
+      console.log(`API:        ${publicUrl}/api/v1  (described by ${publicUrl}/api/v1/openapi.json)`)
+      console.log(`Probes:     ${server.url}/health, ${server.url}/ready`)
+      console.log(`Metrics:    ${server.url}/metrics`)
+      console.log(`Webhooks:   ${publicUrl}/webhooks/<tenant>/<service>`)
       await untilAborted(stop)
       logger.info('Server stopping')
-      await server.stop({ timeoutMs: config.stopTimeoutMs })
+      await Promise.all([server.stop({ timeoutMs: config.stopTimeoutMs }), driver.stop()])
       logger.info('Server stopped')
     })
   })

@@ -7,6 +7,8 @@ export interface Column<Row> {
   align?: 'right'
   /** May be cut to fit; ids never are, for they are there to be copied. */
   mayCut?: true
+  /** Left out where cutting is not enough; of several, the last one first. */
+  mayGo?: true
 }
 
 const gap = '  '
@@ -23,6 +25,8 @@ export function formatTable<Row>(
     ...rows.map((row) => columns.map((one) => plain(one.value(row)))),
   ]
   const widths = fittingWidths(columns, cells, width)
+  const spare = columns.findLastIndex(({ mayGo }) => mayGo)
+  if (total(widths) > width && spare >= 0) return formatTable(rows, columns.toSpliced(spare, 1), width)
   const lines = cells.map((line) =>
     line.map((cell, index) => pad(cell, widths[index]!, columns[index]!.align)),
   )
@@ -40,13 +44,16 @@ function fittingWidths<Row>(
   width: number,
 ): number[] {
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]!.length)))
-  const total = () => widths.reduce((sum, one) => sum + one, gap.length * (widths.length - 1))
-  for (let excess = total() - width; excess > 0; excess = total() - width) {
+  while (total(widths) > width) {
     const widest = widestToCut(columns, widths)
     if (widest === undefined) break
     widths[widest]! -= 1
   }
   return widths
+}
+
+function total(widths: readonly number[]): number {
+  return widths.reduce((sum, one) => sum + one, gap.length * (widths.length - 1))
 }
 
 function widestToCut<Row>(columns: readonly Column<Row>[], widths: readonly number[]): number | undefined {

@@ -31,6 +31,11 @@ export class KeyRing {
     return this.#keys.get(id)
   }
 
+  /** The first is that of the current key. */
+  get ids(): readonly string[] {
+    return [...this.#keys.keys()]
+  }
+
   get variable(): string {
     return this.#variable
   }

@@ -11,6 +11,10 @@ export class KeyRings {
     this.#others = new KeyRing(config.encryptionKeys, 'INTEGRATION_ENCRYPTION_KEY')
   }
 
+  all(): readonly KeyRing[] {
+    return [this.#others, this.#shopify]
+  }
+
   of(service: string): KeyRing {
     return service === 'shopify' ? this.#shopify : this.#others
   }

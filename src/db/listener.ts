@@ -12,6 +12,8 @@ export interface ListenerOptions {
   /** Must reach Postgres itself: LISTEN does not work through PgBouncer in transaction mode. */
   url: string
   onError?(error: Error): void
+  /** Shown in pg_stat_activity: `cgk listen` by default, by which a living worker is known. */
+  applicationName?: string
 }
 
 const reconnectAfterMs = [100, 500, 1_000, 2_000, 5_000, 30_000]
@@ -105,7 +107,7 @@ export class Listener {
   async #listenOnce(): Promise<boolean> {
     const client = new pg.Client({
       connectionString: this.#options.url,
-      application_name: 'cgk listen',
+      application_name: this.#options.applicationName ?? 'cgk listen',
       keepAlive: true,
     })
     const gone = new Promise<void>((resolve) => client.once('end', () => resolve()))

@@ -42,7 +42,7 @@ function settingsSql(count: number): string {
   return `SELECT 1 WHERE ${set.join(' OR ')}`
 }
 
-const settingsTexts = [0, 1, 2, 3, 4].map(settingsSql)
+const settingsTexts = [0, 1, 2, 3, 4, 5].map(settingsSql)
 
 class ScopedQuery extends Query {
   readonly #settings: Settings

@@ -7,6 +7,8 @@ export interface WorkerOptions {
   only?: readonly string[]
   /** Runs in flight at once. */
   concurrency?: number
+  /** Whether it ticks the schedules of all tasks as well; true by default. Of several workers, any may. */
+  schedules?: boolean
   /** Told of every attempt that has been settled. */
   onSettled?(event: SettledEvent): void
 }
@@ -14,6 +16,7 @@ export interface WorkerOptions {
 const workerOptions: readonly string[] = [
   'only',
   'concurrency',
+  'schedules',
   'onSettled',
 ] satisfies (keyof WorkerOptions)[]
 
@@ -22,9 +25,12 @@ export function checkWorkerOptions(options: WorkerOptions): void {
   refuseOtherThanObject(options, 'startWorker()')
   const unknown = Object.keys(options).find((key) => !workerOptions.includes(key))
   if (unknown !== undefined) throw new ConfigError(`startWorker() has no option ${unknown}.`)
-  const { only, onSettled } = options
+  const { only, schedules, onSettled } = options
   if (onSettled !== undefined && typeof onSettled !== 'function') {
     throw new ConfigError('onSettled must be a function.')
+  }
+  if (schedules !== undefined && typeof schedules !== 'boolean') {
+    throw new ConfigError('schedules must be true or false.')
   }
   const isList = Array.isArray(only) && only.length > 0 && only.every((one) => typeof one === 'string')
   if (only !== undefined && !isList) {

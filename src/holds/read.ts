@@ -30,3 +30,25 @@ export async function listHolds(database: Database, tenantId: string | null = nu
   )
   return rows
 }
+
+export interface HoldPageOptions {
+  /** Null: of all tenants. */
+  tenantIds: readonly string[] | null
+  limit: number
+  /** The hold that the page before ends with. */
+  after: { tenantId: string; service: string } | null
+}
+
+/** By tenant and service. Index: the primary key. */
+export async function listHoldPage(
+  database: Database,
+  { tenantIds, limit, after }: HoldPageOptions,
+): Promise<Hold[]> {
+  const { rows } = await database.query<Hold>(
+    `SELECT ${holdColumns} FROM public.platform_holds
+     WHERE ($1::text[] IS NULL OR tenant_id = ANY($1)) AND ($2::text IS NULL OR (tenant_id, service) > ($2, $3))
+     ORDER BY tenant_id, service LIMIT $4`,
+    [tenantIds, after?.tenantId ?? null, after?.service ?? null, limit],
+  )
+  return rows
+}

@@ -2,17 +2,26 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
+import { methodNotAllowed } from 'hono/method-not-allowed'
 import { timeout } from 'hono/timeout'
 import { leaveScopes } from '../db/scope.ts'
 import { defaultPlatform } from '../default-platform.ts'
 import type { Platform } from '../platform.ts'
+import { notStored, secureAnswers } from './answer-headers.ts'
+import { apiRoutes } from './api/api.ts'
+import { readError, readRefusal } from './api/errors.ts'
+import { healthRoutes } from './health.ts'
+import { metricsRoutes } from './metrics.ts'
 import { problem, unavailable } from './problem.ts'
 import { receiveWebhook } from './webhooks.ts'
 
 export interface HttpOptions {
   /** Otherwise the default platform, as it is when a request arrives. */
   platform?: Platform
-  /** Where the app is mounted, for example `/api`; `/` by default. `JOBS_PUBLIC_URL` then ends with it. */
+  /**
+   * Where the app is mounted, for example `/api`; `/` by default. `JOBS_PUBLIC_URL` then ends with it. The API is at
+   * `/api/v1`, either way.
+   */
   basePath?: string
 }
 
@@ -25,12 +34,18 @@ const retryAfterSeconds = 30
 /** `createHttpApp().fetch` takes a web-standard Request and answers a Response. Connects to nothing by itself. */
 export function createHttpApp({ platform, basePath = '/' }: HttpOptions = {}): Hono {
   const platformNow = () => platform ?? defaultPlatform()
-  return new Hono()
+  const app = new Hono()
+  return app
+    .use(secureAnswers, notStored, methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }))
+    .route(basePath, healthRoutes(platformNow))
+    .route(basePath, metricsRoutes(platformNow))
     .route(basePath, webhookRoutes(platformNow))
+    .route(basePath === '/' ? '/api/v1' : `${basePath}/v1`, apiRoutes(platformNow))
     .notFound(() => noSuchPath().getResponse())
     .onError((error, context) => {
-      if (!(error instanceof HTTPException)) logFailure(platformNow(), error, context)
-      return asProblem(error).getResponse()
+      const foreseen = error instanceof HTTPException ? readRefusal(error) : readError(error)
+      if (!foreseen) logFailure(platformNow(), error, context)
+      return (foreseen ?? notNow()).getResponse()
     })
 }
 
@@ -38,15 +53,13 @@ function webhookRoutes(platform: () => Platform): Hono {
   const path = '/webhooks/:tenantId/:service'
   const inTime = timeout(webhookDeadlineMs, tooSlow)
   const notTooLarge = bodyLimit({ maxSize: webhookBytes, onError: refuseSize })
-  return new Hono()
-    .post(path, inTime, notTooLarge, async (context) => {
-      const { tenantId, service } = context.req.param()
-      const delivery = { headers: context.req.raw.headers, body: await readBody(context) }
-      // An app that calls this from inside a tenant must not lend the delivery its context.
-      const receipt = await leaveScopes(() => receiveWebhook(platform(), tenantId, service, delivery))
-      return context.json(receipt)
-    })
-    .all(path, refuseMethod)
+  return new Hono().post(path, inTime, notTooLarge, async (context) => {
+    const { tenantId, service } = context.req.param()
+    const delivery = { headers: context.req.raw.headers, body: await readBody(context) }
+    // An app that calls this from inside a tenant must not lend the delivery its context.
+    const receipt = await leaveScopes(() => receiveWebhook(platform(), tenantId, service, delivery))
+    return context.json(receipt)
+  })
 }
 
 async function readBody({ req }: Context): Promise<string> {
@@ -62,8 +75,7 @@ function logFailure({ logger }: Platform, error: Error, { req }: Context): void 
 }
 
 /** Whatever was not foreseen is ours to mend, and a provider that is told so sends its event again. */
-function asProblem(error: Error): HTTPException {
-  if (error instanceof HTTPException) return error
+function notNow(): HTTPException {
   return unavailable('UNAVAILABLE', 'This cannot be done at the moment.', { retryAfterSeconds })
 }
 
@@ -76,9 +88,10 @@ function refuseSize(): never {
   throw problem({ status: 413, code: 'BODY_TOO_LARGE', detail })
 }
 
-function refuseMethod(): never {
-  const detail = 'Webhooks are delivered by POST.'
-  throw problem({ status: 405, code: 'METHOD_NOT_ALLOWED', detail, headers: { allow: 'POST' } })
+function refuseMethod(_: Context, allowed: readonly string[]): Response {
+  const allow = allowed.join(', ')
+  const detail = `This path is for ${allow}.`
+  return problem({ status: 405, code: 'METHOD_NOT_ALLOWED', detail, headers: { allow } }).getResponse()
 }
 
 function noSuchPath(): HTTPException {

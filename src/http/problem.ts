@@ -9,13 +9,22 @@ export interface ProblemOptions {
   code: string
   /** For a person. Anybody may have asked, so it tells nothing of the platform and its tenants. */
   detail: string
+  /** Where it does not fit a schema: paths and rules, and nothing of what was sent. */
+  issues?: readonly { path: string; message: string }[]
   headers?: Readonly<Record<string, string>>
   /** Never in the answer. */
   cause?: unknown
 }
 
-export function problem({ status, code, detail, headers, cause }: ProblemOptions): HTTPException {
-  const body = { type: 'about:blank', title: STATUS_CODES[status], status, detail, code }
+export function problem({ status, code, detail, issues, headers, cause }: ProblemOptions): HTTPException {
+  const body = {
+    type: 'about:blank',
+    title: STATUS_CODES[status],
+    status,
+    detail,
+    code,
+    ...(issues && { issues }),
+  }
   const res = new Response(JSON.stringify(body), {
     status,
     headers: { 'content-type': 'application/problem+json', ...headers },

@@ -1,7 +1,7 @@
 /** The HTTP API on a port of its own: opened, and closed without cutting off an answer. */
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { ConfigError } from '../errors.ts'
 
 export interface HttpServer {
@@ -12,7 +12,8 @@ export interface HttpServer {
 }
 
 export interface HttpServerOptions {
-  fetch(request: Request): Response | Promise<Response>
+  /** `bindings` has the socket that the request came by. */
+  fetch(request: Request, bindings: HttpBindings): Response | Promise<Response>
   /** 0: any that is free. */
   port: number
 }
@@ -26,7 +27,7 @@ const lookForIdleMs = 50
 export async function startHttpServer({ fetch, port }: HttpServerOptions): Promise<HttpServer> {
   // Without options of HTTP/2 it is one of HTTP/1.
   const server = createAdaptorServer({
-    fetch,
+    fetch: (request, bindings) => fetch(request, bindings as HttpBindings),
     serverOptions: { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
   }) as Server
   await listen(server, port)

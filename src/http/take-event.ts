@@ -92,6 +92,7 @@ async function prepare(
       tenantId,
       input,
       parentRunId: null,
+      triggeredBy: { kind: 'app', ref: `webhook:${incoming.service}` },
       replayOf: null,
       ...settings,
     }

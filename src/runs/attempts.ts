@@ -1,13 +1,19 @@
-/** Failed and lost attempts, which every engine with a database records in one table. */
-import type { Database } from '../db/database.ts'
+/** Failed and lost attempts, of runs on every engine. */
 import type { Attempt } from '../task/run.ts'
+import { isRunId } from './filter.ts'
 
 /** Index: the primary key. */
 const attemptsSql = `
-  SELECT attempt, result, error, started_at AS "startedAt", finished_at AS "finishedAt", worker
+  SELECT attempt, result, error, fingerprint, started_at AS "startedAt", finished_at AS "finishedAt", worker
   FROM public.platform_attempts WHERE run_id = $1 ORDER BY attempt`
 
-/** First to last. `runId` is a UUID: the engine has looked at it. */
-export async function readAttempts(database: Database, runId: string): Promise<Attempt[]> {
+/** A database, or a connection that is held. */
+interface Queryable {
+  query<Row extends object>(text: string, values: unknown[]): Promise<{ rows: Row[] }>
+}
+
+/** First to last. */
+export async function readAttempts(database: Queryable, runId: string): Promise<Attempt[]> {
+  if (!isRunId(runId)) return []
   return (await database.query<Attempt>(attemptsSql, [runId])).rows
 }

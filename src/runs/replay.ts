@@ -7,8 +7,9 @@ import { InvalidPayloadError, InvalidTriggerOptionsError, RunStillOpenError } fr
 import { currentRun } from '../task/context.ts'
 import type { AnyTask } from '../task/define.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
+import type { JsonValue } from '../task/json.ts'
 import { acceptPayload } from '../task/payload.ts'
-import { isFinal, type Run, type RunHandle } from '../task/run.ts'
+import { isFinal, type Run, type RunHandle, type RunRequest } from '../task/run.ts'
 
 export interface ReplayOptions {
   /** Instead of the old run's, whole; its `tenantId` must stay. */
@@ -29,28 +30,39 @@ export async function replayRun(
   // Null is an edited payload as well; no task takes it.
   const payload = options.payload === undefined ? old.payload : options.payload
   const input = await acceptReplay(task, old, payload, dispatcher)
-  const [handle] = await dispatcher.enqueue([
-    {
-      id: randomUUID(),
-      taskId: old.taskId,
-      tenantId: old.tenantId,
-      input,
-      parentRunId: currentRun()?.runId ?? null,
-      replayOf: old.id,
-      // Its key belongs to the old run, and so did its time to start and to expire.
-      idempotency: null,
-      delayMs: 0,
-      runAt: null,
-      ttlMs: null,
-      priority: old.priority,
-      tags: old.tags,
-      maxAttempts: old.maxAttempts || task.retry.maxAttempts,
-    },
-  ])
+  const [handle] = await dispatcher.enqueue([toReplayRequest(task, old, input, randomUUID())])
   return handle!
 }
 
-async function acceptReplay(task: AnyTask, old: Run, payload: unknown, dispatcher: Dispatcher) {
+export function toReplayRequest(task: AnyTask, old: Run, input: JsonValue, id: string): RunRequest {
+  return {
+    id,
+    taskId: old.taskId,
+    tenantId: old.tenantId,
+    input,
+    parentRunId: currentRun()?.runId ?? null,
+    triggeredBy: { kind: 'replay', ref: old.id },
+    replayOf: old.id,
+    // Its key belongs to the old run, and so did its time to start and to expire.
+    idempotency: null,
+    delayMs: 0,
+    runAt: null,
+    ttlMs: null,
+    priority: old.priority,
+    tags: old.tags,
+    // A run of Trigger.dev's dashboard may not say.
+    maxAttempts: old.maxAttempts || task.retry.maxAttempts,
+    ...(old.traceparent !== null && { trace: { follows: old.traceparent } }),
+  }
+}
+
+/** The payload as it is to be queued. @throws InvalidPayloadError. */
+export async function acceptReplay(
+  task: AnyTask,
+  old: Run,
+  payload: unknown,
+  dispatcher: Dispatcher,
+): Promise<JsonValue> {
   const { tenantId, input } = await acceptPayload(task.id, task.schema, payload, dispatcher.maxPayloadBytes)
   if (tenantId === old.tenantId) return input
   throw new InvalidPayloadError(task.id, [

@@ -3,10 +3,15 @@
  * other tenants do not exist; code of the platform, outside of every tenant, sees all.
  */
 import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
-import { InvalidRunFilterError, TenantMismatchError, UnknownRunError } from '../errors.ts'
+import { TenantMismatchError, UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
-import { type Attempt, type Run, type RunHandle, runStates } from '../task/run.ts'
+import type { Attempt, Run, RunHandle } from '../task/run.ts'
+import { type CountFilter, checkCountFilter, type RunCount } from './counts.ts'
+import { checkFilter } from './filter.ts'
+import type { FollowLogsOptions, ReadLogsOptions, RunLogs } from './journal/logs.ts'
+import type { RunProgress } from './journal/progress.ts'
+import type { RunLogLine, RunLogPage } from './journal/read-lines.ts'
 import { type ReplayOptions, replayRun } from './replay.ts'
 import type { RunWaiter } from './waiter.ts'
 
@@ -15,6 +20,8 @@ export interface Runs {
   get(runId: string): Promise<Run & { attempts: Attempt[] }>
   /** A page of runs, newest first; 50 by default. Throws TenantMismatchError inside the context of another tenant. */
   list(filter?: Partial<RunFilter>): Promise<RunPage>
+  /** How many by task, tenant and state: those that ended in the last 24 hours by default, and all that are open. */
+  counts(filter?: CountFilter): Promise<RunCount[]>
   /** Ends an open run; a running one gets its signal aborted. False: it had ended already. Throws UnknownRunError. */
   cancel(runId: string): Promise<boolean>
   /**
@@ -29,10 +36,16 @@ export interface Runs {
    * what no waiting mends.
    */
   wait(runId: string, options?: WaitOptions): Promise<Run>
+  /** A page of what the run wrote with `context.logger`, oldest first, over all attempts. Throws UnknownRunError. */
+  logs(runId: string, options?: ReadLogsOptions): Promise<RunLogPage>
+  /** The lines that are there, then each that comes, until the run has ended. Throws UnknownRunError. */
+  followLogs(runId: string, options?: FollowLogsOptions): AsyncIterable<RunLogLine>
+  /** What the run last told with `context.progress`; null: nothing. Throws UnknownRunError. */
+  progress(runId: string): Promise<RunProgress | null>
 }
 
 export function createRuns(
-  ready: () => Promise<{ engine: Engine; waiter: RunWaiter }>,
+  ready: () => Promise<{ engine: Engine; waiter: RunWaiter; logs: RunLogs }>,
   dispatcher: () => Dispatcher,
 ): Runs {
   /** The run, where it is one of the surrounding tenant. */
@@ -63,6 +76,11 @@ export function createRuns(
       return await (await ready()).engine.list(checked)
     },
 
+    async counts(filter = {}) {
+      const checked = checkCountFilter(withinTenant(filter, dispatcher().currentTenant()), new Date())
+      return await (await ready()).engine.counts(checked)
+    },
+
     cancel: (runId) => steer(runId, (engine) => engine.cancel(runId)),
 
     async replay(runId, options = {}) {
@@ -80,39 +98,33 @@ export function createRuns(
       const tenantId = dispatcher().currentTenant()
       return await (await ready()).waiter.wait(runId, { ...waiting, tenantId })
     },
+
+    async logs(runId, options) {
+      const { engine, logs } = await ready()
+      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      return await logs.read(runId, options)
+    },
+
+    async *followLogs(runId, options) {
+      const { engine, logs } = await ready()
+      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      yield* logs.follow(runId, options)
+    },
+
+    async progress(runId) {
+      const { engine, logs } = await ready()
+      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      return await logs.progress(runId)
+    },
   }
 }
 
-function withinTenant(filter: RunFilter, surrounding: string | null): RunFilter {
+function withinTenant<Filter extends { tenantId?: string }>(
+  filter: Filter,
+  surrounding: string | null,
+): Filter {
   if (surrounding === null) return filter
   const { tenantId = surrounding } = filter
   if (tenantId !== surrounding) throw new TenantMismatchError(surrounding, tenantId, 'listing')
   return { ...filter, tenantId }
-}
-
-const texts = ['tenantId', 'taskId', 'tag', 'after'] as const satisfies (keyof RunFilter)[]
-const known: readonly string[] = [...texts, 'states', 'limit'] satisfies (keyof RunFilter)[]
-
-function checkFilter(filter: Partial<RunFilter>): RunFilter {
-  if (typeof filter !== 'object' || filter === null) {
-    throw new InvalidRunFilterError('A filter must be an object like { tenantId, states }.')
-  }
-  const unknown = Object.keys(filter).find((name) => !known.includes(name))
-  if (unknown !== undefined) throw new InvalidRunFilterError(`Runs cannot be filtered by ${unknown}.`)
-  const { limit = 50, states } = filter
-  if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
-    throw new InvalidRunFilterError('limit must be a whole number from 1 to 1000.')
-  }
-  const areStates = (list: unknown) =>
-    Array.isArray(list) && list.length > 0 && list.every((state) => runStates.includes(state))
-  if (states !== undefined && !areStates(states)) {
-    throw new InvalidRunFilterError(`states must be some of ${runStates.join(', ')}.`)
-  }
-  for (const name of texts) {
-    const text = filter[name]
-    if (text === undefined) continue
-    if (typeof text !== 'string') throw new InvalidRunFilterError(`${name} must be a text.`)
-    if (text.includes('\0')) throw new InvalidRunFilterError(`${name} has a NUL character.`)
-  }
-  return { ...filter, limit }
 }

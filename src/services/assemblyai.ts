@@ -24,7 +24,7 @@ export const assemblyai: Service<TenantAssemblyAI> = {
   connect({ credentials, tenantId, baseUrl, wire, webhookUrl }) {
     const apiKey = credentials.api_key ?? ''
     const client = new AssemblyAI({ apiKey, baseUrl })
-    for (const part of Object.values(client)) sendThrough(wire, part)
+    for (const part of Object.values(client)) sendThrough(wire, baseUrl, part)
     const authorization = webhookAuthorization(apiKey, tenantId)
     rememberSecret(authorization.value)
     return Object.assign(client, { webhook: webhookUrl === null ? null : { url: webhookUrl, authorization } })
@@ -100,10 +100,10 @@ interface Part {
  * The SDK calls the global `fetch` and takes none of ours, and it throws a plain Error with nothing but a text. This is
  * the one place that all its requests pass, before it looks at the status: here they get onto the wire.
  */
-function sendThrough(wire: Wire, part: Part): void {
+function sendThrough(wire: Wire, baseUrl: string, part: Part): void {
   const send = part.fetchResponse.bind(part)
   part.fetchResponse = async (input, init = {}) => {
-    const response = await wire.send(init, (ready) => send(input, ready)).catch(throwSilence)
+    const response = await wire.send(baseUrl, init, (ready) => send(input, ready)).catch(throwSilence)
     if (response.status >= 400) throw await readRefusal(response)
     const json = response.json.bind(response)
     return Object.assign(response, { json: () => json().catch(throwSilence) })

@@ -4,6 +4,7 @@
  */
 import { currentScope } from '../db/scope.ts'
 import { ServiceClientClosedError } from '../errors.ts'
+import { observeCall } from '../telemetry/call-span.ts'
 
 export interface WireOptions {
   service: string
@@ -21,18 +22,29 @@ export class Wire {
 
   constructor(options: WireOptions) {
     this.#options = options
-    this.fetch = (input, init) => this.send(init ?? {}, (ready) => globalThis.fetch(input, ready))
+    this.fetch = (input, init) => {
+      const url = input instanceof Request ? input.url : input
+      return this.send(url, init ?? {}, (ready) => globalThis.fetch(input, ready))
+    }
   }
 
-  /** For SDKs that insist on the global `fetch`: calls `send` with the signal that the request has to heed. */
-  async send<T>(init: RequestInit, send: (init: RequestInit) => Promise<T>): Promise<T> {
+  /**
+   * For SDKs that insist on the global `fetch`: calls `send` with the signal that the request has to heed. Of `url` only
+   * the host is told.
+   */
+  async send(
+    url: string | URL,
+    init: RequestInit,
+    send: (init: RequestInit) => Promise<Response>,
+  ): Promise<Response> {
     const { service, tenantId, timeoutMs, pass } = this.#options
     await pass?.()
     if (this.#closed) throw new ServiceClientClosedError(tenantId, service)
     const signals = [init.signal, currentScope()?.signal, AbortSignal.timeout(timeoutMs)]
     const signal = AbortSignal.any(signals.filter((one) => one != null))
     signal.throwIfAborted()
-    return await send({ ...init, signal })
+    const call = { service, tenantId, method: init.method ?? 'GET', url }
+    return await observeCall(call, () => send({ ...init, signal }))
   }
 
   /** The credential was replaced: what is under way may end, nothing new leaves. */

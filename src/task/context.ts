@@ -5,6 +5,7 @@ import type { Database } from '../db/database.ts'
 import type { SqlTag } from '../db/statement.ts'
 import type { ServiceClients, ServiceName } from '../services/registry.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import type { ProgressInput } from './progress.ts'
 import type { RunServices } from './services.ts'
 
 export interface TaskContext<Services extends ServiceName = never> {
@@ -21,8 +22,13 @@ export interface TaskContext<Services extends ServiceName = never> {
   transaction: Database['transaction']
   /** The tenant's client of each service that the task names, as its SDK's own class. */
   clients: Pick<ServiceClients, Services>
-  /** Writes lines that carry task, tenant, run and attempt. */
+  /** Writes lines that carry task, tenant, run and attempt: to the process's log, and to the log of the run. */
   logger: Logger
+  /**
+   * Tells how far the run has come: a share from 0 to 1, `{ current, total, message? }`, or a text. The latest is kept;
+   * it may be called as often as one likes. Throws InvalidProgressError.
+   */
+  progress(progress: ProgressInput): void
   /** Aborted on timeout, on cancel, and when this worker has lost the run. Pass it to whatever waits. */
   signal: AbortSignal
   /**

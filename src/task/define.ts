@@ -8,6 +8,7 @@ import type { TriggerOptions } from './options.ts'
 import { type PayloadSchema, type RequiresTenantId, strictPayload } from './payload.ts'
 import { type RetryOptions, type RetryRule, readRetryRule } from './retry.ts'
 import type { RunHandle, RunResult } from './run.ts'
+import { readSchedules, type ScheduleRule, type TaskSchedule } from './schedule.ts'
 import { type BatchItem, batchTrigger, trigger, triggerAndWait, type WaitOptions } from './trigger.ts'
 import { readWebhooks, type TaskWebhook } from './webhook.ts'
 
@@ -25,6 +26,8 @@ export interface TaskOptions<
   services?: readonly Services[]
   /** Events of providers that trigger a run. */
   webhooks?: readonly TaskWebhook<Schema>[]
+  /** Times at which it runs by itself, for each tenant. */
+  schedules?: readonly TaskSchedule<Schema>[]
   /** 3 attempts, exponential from 1 s, by default. */
   retry?: RetryOptions
   /** Runs of one tenant at once, over all workers. */
@@ -47,6 +50,7 @@ export interface Task<
   readonly schema: Schema
   readonly services: readonly ServiceName[]
   readonly webhooks: readonly TaskWebhook[]
+  readonly schedules: readonly ScheduleRule[]
   readonly retry: RetryRule
   readonly perTenant: number | null
   readonly timeoutMs: number
@@ -88,11 +92,13 @@ export function defineTask<
   if (timeoutMs === null) {
     throw new InvalidTaskError(`The timeout of ${id} must be a duration like '2m', at most '23h'.`)
   }
+  const schema = strictPayload<Schema>(id, options.payload)
   const task: Task<Id, Schema, Output> = {
     id,
-    schema: strictPayload<Schema>(id, options.payload),
+    schema,
     services: readServices(id, options.services ?? []),
     webhooks: readWebhooks(id, options.webhooks ?? []),
+    schedules: readSchedules<Schema>(id, schema, options.schedules ?? []),
     retry: readRetryRule(id, options.retry ?? {}),
     perTenant,
     timeoutMs,

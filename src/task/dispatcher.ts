@@ -5,6 +5,7 @@
  * one whose run is executing right now, and otherwise the default one.
  */
 import { currentRun } from './context.ts'
+import type { JournaledRun, RunJournal } from './journal.ts'
 import type { TaskRegistry } from './registry.ts'
 import type { Run, RunHandle, RunRequest } from './run.ts'
 
@@ -22,6 +23,8 @@ export interface Dispatcher {
   enqueue(requests: readonly RunRequest[]): Promise<RunHandle[]>
   /** Answers when the run is in a final state. */
   waitFor(runId: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Run>
+  /** Where the logs and the progress of a run are kept while it executes. */
+  openJournal(run: JournaledRun): Promise<RunJournal>
   /** The tasks that can be triggered by id. */
   registry(): Promise<TaskRegistry>
 }

@@ -6,12 +6,17 @@ import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
 import { InvalidTaskError, RunTimeoutError } from '../errors.ts'
 import type { ServiceClients, ServiceName } from '../services/registry.ts'
+import { type AttemptObserver, observeAttempt } from '../telemetry/attempt-span.ts'
+import type { TraceCarrier } from '../telemetry/trace-carrier.ts'
 import { type CurrentRun, insideRun, type TaskContext } from './context.ts'
 import type { AnyTask } from './define.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import type { RunJournal } from './journal.ts'
 import { completed, type Outcome, postponed, readOutcome } from './outcome.ts'
 import { parsePayload } from './payload.ts'
-import { RunServices, type ServiceAccess } from './services.ts'
+import { parseProgress } from './progress.ts'
+import { handOnLines } from './run-logger.ts'
+import { type CredentialVersions, RunServices, type ServiceAccess } from './services.ts'
 
 export interface AttemptInfo {
   runId: string
@@ -20,6 +25,10 @@ export interface AttemptInfo {
   maxAttempts: number
   /** Aborted by the engine with a RunCancelledError, RunLostError or WorkerStoppingError as its reason. */
   signal: AbortSignal
+  /** As it came with the run. */
+  trace?: TraceCarrier | undefined
+  /** How long the run was due before this attempt began, in milliseconds, where the engine knows. */
+  waitedMs?: number
 }
 
 export interface ExecuteEnvironment {
@@ -28,6 +37,12 @@ export interface ExecuteEnvironment {
   services: ServiceAccess
   logger: Logger
   whileWaiting: CurrentRun['whileWaiting']
+}
+
+/** What an attempt came to, and by service the version of the credentials it worked with. */
+export interface Executed {
+  outcome: Outcome
+  credentials: CredentialVersions
 }
 
 /** How long an aborted `run` may take to clean up before it is left behind, in milliseconds. */
@@ -39,29 +54,49 @@ export async function execute(
   input: unknown,
   info: AttemptInfo,
   environment: ExecuteEnvironment,
-): Promise<Outcome> {
+): Promise<Executed> {
+  return await observeAttempt({ taskId: task.id, ...info }, (observer) =>
+    attemptOnce(task, input, info, environment, observer),
+  )
+}
+
+async function attemptOnce(
+  task: AnyTask,
+  input: unknown,
+  info: AttemptInfo,
+  environment: ExecuteEnvironment,
+  observer: AttemptObserver,
+): Promise<Executed> {
   const abort = abortAfter(task.timeoutMs, info.signal)
   const attempt = { ...info, signal: abort.signal }
   let services: RunServices | undefined
+  let journal: RunJournal | undefined
+  const came = (outcome: Outcome): Executed => ({ outcome, credentials: services?.versions ?? {} })
   try {
     const payload = await parsePayload(task.id, task.schema, input)
     const { tenantId } = payload
+    observer.ofTenant(tenantId)
     const ownServices = new RunServices(environment.services, tenantId)
     services = ownServices
+    const about = { runId: info.runId, taskId: task.id, tenantId, attempt: info.attempt }
+    const ownJournal = await environment.dispatcher.openJournal(about)
+    journal = ownJournal
     const output = await environment.database.withTenant(
       tenantId,
       () =>
         leaveBehindIfStuck(abort.signal, async () =>
-          callRun(task, payload, ownServices, attempt, environment),
+          callRun(task, payload, { services: ownServices, journal: ownJournal }, attempt, environment),
         ),
       { signal: abort.signal },
     )
-    return completed(output)
+    return came(completed(output))
   } catch (thrown) {
     const ofService = abort.signal.aborted ? null : await askServices(services, thrown, environment.logger)
-    return ofService ?? readOutcome(thrown, abort.signal, info, task.retry)
+    return came(ofService ?? readOutcome(thrown, abort.signal, info, task.retry))
   } finally {
     abort.done()
+    // Who sees that the run has ended sees all that it wrote.
+    await journal?.flushed()
   }
 }
 
@@ -82,7 +117,7 @@ async function askServices(
 async function callRun(
   task: AnyTask,
   payload: { tenantId: string },
-  services: RunServices,
+  { services, journal }: { services: RunServices; journal: RunJournal },
   info: AttemptInfo,
   { database, dispatcher, logger, whileWaiting }: ExecuteEnvironment,
 ): Promise<unknown> {
@@ -103,9 +138,13 @@ async function callRun(
     transaction: (fn) => database.transaction(fn),
     // Most runs log nothing, and a child logger is not free.
     get logger() {
-      ownLogger ??= logger.child({ task: task.id, tenant: tenantId, run: runId, attempt })
+      ownLogger ??= handOnLines(
+        logger.child({ task: task.id, tenant: tenantId, run: runId, attempt }),
+        journal.line,
+      )
       return ownLogger
     },
+    progress: (progress) => journal.progress(parseProgress(progress)),
     idempotencyKey: (label) => idempotencyKey(runId, label),
   }
   const run: CurrentRun = { runId, tenantId, signal, dispatcher, services, whileWaiting }

@@ -106,7 +106,11 @@ function asPayloadIssue(issue: z.core.$ZodIssue): PayloadIssue {
 }
 
 /** JSON cannot carry it, or Postgres refuses it from deep inside. Strict about what would silently change. */
-function findUnstorable(value: unknown, path: string[] = [], above: object[] = []): PayloadIssue | null {
+export function findUnstorable(
+  value: unknown,
+  path: string[] = [],
+  above: object[] = [],
+): PayloadIssue | null {
   const at = (message: string): PayloadIssue => ({ path: path.join('.'), message })
   if (typeof value === 'bigint') return at('a BigInt has no JSON form; pass it as a string')
   if (typeof value === 'string') return storableText(value) ? null : at(unstorableText)

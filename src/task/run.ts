@@ -1,4 +1,5 @@
 /** A run as the platform speaks of it, the same on every engine. */
+import type { TraceCarrier } from '../telemetry/trace-carrier.ts'
 import type { JsonValue, RunError } from './json.ts'
 import type { TriggerSettings } from './options.ts'
 
@@ -27,8 +28,22 @@ export interface RunRequest extends TriggerSettings {
   organizationId?: string | undefined
   input: JsonValue
   parentRunId: string | null
-  /** The run that this one repeats. */
+  triggeredBy: TriggeredBy
+  /** The run that this one does again. */
   replayOf: string | null
+  /** Its id follows from what asks for it, which may ask again, also after the run has ended: it is that run then. */
+  repeatable?: true
+  /** Put there by the dispatcher. Who replays a run gives `{ follows }`, the old run's `traceparent`. */
+  trace?: TraceCarrier
+}
+
+export const triggerKinds = ['app', 'schedule', 'replay', 'run'] as const
+export type TriggerKind = (typeof triggerKinds)[number]
+
+export interface TriggeredBy {
+  kind: TriggerKind
+  /** Which schedule, replay or run; of an app whatever it names, or null. */
+  ref: string | null
 }
 
 export interface Run {
@@ -47,15 +62,23 @@ export interface Run {
   output: JsonValue
   /** Why the last attempt failed, or why the run is held. */
   error: RunError | null
+  /** The failure group of that error. */
+  fingerprint: string | null
   parentRunId: string | null
-  /** The run that this one repeats. */
+  triggeredBy: TriggeredBy
   replayOf: string | null
   idempotencyKey: string | null
+  /** Of the span that triggered it, as W3C writes it: `00-<trace>-<span>-<flags>`. */
+  traceparent: string | null
   createdAt: Date
   /** When it may start (again). */
   runAt: Date
   startedAt: Date | null
   finishedAt: Date | null
+  /** Of the last attempt, once the run has ended. */
+  worker: string | null
+  /** By service, which version of the tenant's credential the last attempt worked with, once the run has ended. */
+  credentials: Readonly<Record<string, string>>
 }
 
 /** A failed attempt. What a completed one did is on the run itself. */
@@ -64,6 +87,7 @@ export interface Attempt {
   /** How the attempt ended: another try follows, none does, or its worker went silent. */
   result: 'retry' | 'failed' | 'lost'
   error: RunError
+  fingerprint: string | null
   startedAt: Date
   finishedAt: Date
   worker: string

@@ -25,6 +25,9 @@ export interface ServiceAccess {
   holds: Holds
 }
 
+/** By service. */
+export type CredentialVersions = Readonly<Record<string, string>>
+
 /** The services of one run. */
 export class RunServices {
   readonly #access: ServiceAccess
@@ -38,6 +41,11 @@ export class RunServices {
   constructor(access: ServiceAccess, tenantId: string) {
     this.#access = access
     this.#tenantId = tenantId
+  }
+
+  /** Of every service that the run has a client of its own tenant for. */
+  get versions(): CredentialVersions {
+    return Object.fromEntries(this.#versions)
   }
 
   /** Clients for its start. @throws ServiceHeldError, ServiceNotConfiguredError: the run waits. */

@@ -20,7 +20,7 @@ export interface BatchItem<Payload> {
 
 export async function trigger(task: AnyTask, payload: unknown, options?: TriggerOptions): Promise<RunHandle> {
   const dispatcher = currentDispatcher()
-  const request = await prepare(dispatcher, task, payload, options)
+  const request = await prepareRun(dispatcher, task, payload, options)
   const [handle] = await dispatcher.enqueue([request])
   return handle!
 }
@@ -32,7 +32,7 @@ export async function batchTrigger(
   checkItems(items)
   const dispatcher = currentDispatcher()
   const requests: RunRequest[] = []
-  for (const item of items) requests.push(await prepare(dispatcher, task, item.payload, item.options))
+  for (const item of items) requests.push(await prepareRun(dispatcher, task, item.payload, item.options))
   return requests.length === 0 ? [] : await dispatcher.enqueue(requests)
 }
 
@@ -75,7 +75,8 @@ function checkItems(items: readonly BatchItem<unknown>[]): void {
   }
 }
 
-async function prepare(
+/** What is to be queued, once everything has been checked. @throws InvalidPayloadError, UnknownTenantError, TenantSuspendedError. */
+export async function prepareRun(
   dispatcher: Dispatcher,
   task: AnyTask,
   payload: unknown,
@@ -86,12 +87,14 @@ async function prepare(
   const surrounding = dispatcher.currentTenant()
   if (surrounding !== null && surrounding !== tenantId) throw new TenantMismatchError(surrounding, tenantId)
   await dispatcher.admitTenant(tenantId)
+  const parentRunId = currentRun()?.runId ?? null
   return {
     id: randomUUID(),
     taskId: task.id,
     tenantId,
     input,
-    parentRunId: currentRun()?.runId ?? null,
+    parentRunId,
+    triggeredBy: parentRunId === null ? { kind: 'app', ref: null } : { kind: 'run', ref: parentRunId },
     replayOf: null,
     ...settings,
   }

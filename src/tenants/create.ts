@@ -13,9 +13,9 @@ import { parseTimezone } from './timezone.ts'
 
 export interface CreateTenantOptions {
   /** What people call the tenant, at most 200 characters; its slug by default. */
-  name?: string
+  name?: string | undefined
   /** IANA name; UTC by default. Schedules in tenant time follow it. */
-  timezone?: string
+  timezone?: string | undefined
 }
 
 /**

@@ -3,15 +3,16 @@
  * there, suspended, and deleting it again does the rest.
  *
  *   1. suspended: nothing new is triggered or started
- *   2. its runs are forgotten
- *   3. one transaction: schema, role, ledger rows, row
- *   4. runs of a process that had not yet heard of 1. are forgotten as well
+ *   2. its runs are forgotten, what they wrote, and its cache
+ *   3. one transaction: schema, role, ledger rows, row, and what runs wrote in between
+ *   4. runs and entries of a process that had not yet heard of 1. are forgotten as well
  */
 import { lockSchema } from '../db/migrations/apply.ts'
 import { oneFlight, platformTransaction } from '../db/platform-transaction.ts'
 import { dropRole, readServer, roleName } from '../db/roles.ts'
 import { quoteIdentifier } from '../db/statement.ts'
 import { TenantHasOpenRunsError, UnknownTenantError } from '../errors.ts'
+import { forgetInPortions, forgetRest } from './forget.ts'
 import { parseSlug, schemaName } from './slug.ts'
 import { setStatus, suspendTenant } from './suspend.ts'
 import { readTenant, type Tenant, type TenantDeps, tenantChannel } from './tenant.ts'
@@ -33,9 +34,12 @@ export async function deleteTenant(
   if (options.force) await suspendTenant(deps, tenantId)
   else await suspendIfIdle(deps, tenant)
   await deps.work.drop(tenantId)
+  await forgetInPortions(deps.database, tenantId)
+  await deps.cache.clear(tenantId)
   await dropTenant(deps, tenantId)
   deps.directory.invalidate(tenantId)
   await deps.work.drop(tenantId)
+  await deps.cache.clear(tenantId)
 }
 
 /** Counted before, so that a refusal does not interrupt the tenant; and after, for what was triggered in between. */
@@ -72,6 +76,7 @@ async function dropTenant({ database }: TenantDeps, slug: string): Promise<void>
       dropRole(client, server, roleName(slug, server.databaseOid)),
       client.query('DELETE FROM public.platform_migrations WHERE schema_name = $1', [schema]),
       client.query('DELETE FROM public.organizations WHERE slug = $1', [slug]),
+      forgetRest(client, slug),
       client.query('SELECT pg_notify($1, $2)', [tenantChannel, slug]),
     ])
   })

@@ -24,6 +24,10 @@ export interface TenantDeps {
   /** The folder that has `public/` and `tenant/` in it. */
   readonly migrationsDir: string
   readonly work: TenantWork
+  readonly cache: {
+    /** Forgets every entry of the tenant. */
+    clear(tenantId: string): Promise<void>
+  }
 }
 
 /**

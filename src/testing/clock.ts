@@ -1,5 +1,5 @@
 /** The clock of an inline test platform: it stands still until the test moves it, so nothing depends on how fast it is. */
-import type { Clock } from '../engines/inline/clock.ts'
+import type { Clock } from '../engines/clock.ts'
 import { type Duration, parseDuration } from '../task/duration.ts'
 
 export class TestClock implements Clock {

@@ -33,6 +33,7 @@ export async function drain(
   const isMine = (taskId: string) => registered.has(taskId) && (!patterns || patterns.some(matches(taskId)))
   const worker = await platform.startWorker({
     concurrency,
+    schedules: false,
     ...(patterns && { only: patterns }),
     onSettled: ({ outcome }) => {
       if (isFinal(outcome as RunState)) drained[outcome as FinalState] += 1

@@ -106,6 +106,14 @@ export class TestPlatform implements AsyncDisposable {
     await this.#control.advance(readAdvance(duration))
   }
 
+  /**
+   * Enqueues what schedules have come to since it was called last; before the first call nothing has. It goes by the
+   * platform's clock: on pg-boss by that of Postgres, which `advance` does not move.
+   */
+  async tick(): Promise<void> {
+    await (await this.platform.ticker()).tick()
+  }
+
   /** Fails unless such a run waits or is running. Answers the newest one. */
   async assertEnqueued<T extends AnyTask>(task: T | string, expected: ExpectedRun<T> = {}): Promise<Run> {
     return await assertEnqueued(this.#engine, idOf(task), expected)

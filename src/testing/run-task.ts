@@ -43,7 +43,7 @@ export async function runTask<Schema extends PayloadSchema, Output>(
     },
   }
   const info = { runId, attempt, maxAttempts: Math.max(attempt, task.retry.maxAttempts), signal }
-  const outcome = await leaveScopes(() =>
+  const { outcome } = await leaveScopes(() =>
     execute(observed, input, info, {
       database,
       dispatcher,
@@ -62,7 +62,7 @@ export async function runTask<Schema extends PayloadSchema, Output>(
 /** A run that waits for a child needs somebody to run the child. */
 function withWorker(platform: Platform): <T>(wait: () => Promise<T>) => Promise<T> {
   return async (wait) => {
-    const worker = await platform.startWorker()
+    const worker = await platform.startWorker({ schedules: false })
     try {
       return await wait()
     } finally {

@@ -5,8 +5,6 @@
  *
  * A week is a calendar week of the tenant's time zone; by default the last one. One row for each creator and week, so a
  * repeat queues only who is missing. Whoever asks for a week that is not over has used it up.
- *
- * Cron: 0 10 * * 1 in the tenant's time zone (schedules come with their own issue).
  */
 import { AbortTaskError, defineTask, tenantPayload } from '@cgk-platform/jobs'
 import { z } from 'zod'
@@ -21,6 +19,7 @@ export const weeklyDigest = defineTask({
     /** Its Monday, or any other of its days. */
     weekStart: z.iso.date().optional(),
   }),
+  schedules: [{ cron: '0 10 * * 1', timezone: 'tenant' }],
 
   async run({ creatorId, weekStart }, { sql, timezone, logger, signal }) {
     const week = await readWeek()

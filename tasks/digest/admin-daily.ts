@@ -8,8 +8,6 @@
  * not over has used it up.
  *
  * Without recipients it goes to the alert_recipients of treasury_settings, the one list of people that a tenant keeps.
- *
- * Cron: 0 8 * * 1-5 in the tenant's time zone (schedules come with their own issue).
  */
 import { AbortTaskError, defineTask, tenantPayload } from '@cgk-platform/jobs'
 import { z } from 'zod'
@@ -25,6 +23,7 @@ export const adminDailyDigest = defineTask({
     date: z.iso.date().optional(),
     recipients: z.array(z.email()).min(1).max(100).optional(),
   }),
+  schedules: [{ cron: '0 8 * * 1-5', timezone: 'tenant' }],
 
   // No `services`: they would hold the digest of a tenant that has no account at Anthropic.
   async run({ tenantId, date, recipients }, { sql, transaction, timezone, logger, signal }) {

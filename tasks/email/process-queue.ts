@@ -5,7 +5,6 @@
  * credential), the run has it; when there is no such run any more, the row goes back and is claimed again. That an email
  * is not sent twice is the care of email/send.
  */
-// Cron: */5 * * * * for each tenant (schedules come with their own issue).
 import { defineTask, runs, tenantPayload, UnknownRunError } from '@cgk-platform/jobs'
 import { z } from 'zod'
 import { sendEmail } from './send.ts'
@@ -20,6 +19,7 @@ export const processQueue = defineTask({
     queue: z.string().min(1).optional(),
     limit: z.int().min(1).max(1_000).default(50),
   }),
+  schedules: [{ cron: '*/5 * * * *', catchUp: 'skip', overlap: 'skip' }],
 
   async run({ tenantId, queue, limit }, { sql, transaction, runId, logger, signal }) {
     const kind = queue ?? null

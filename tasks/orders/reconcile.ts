@@ -6,8 +6,6 @@
  * transaction that enqueues the runs. A run that stops at maxOrders, or because the shop asks to wait, leaves it there, and
  * the next one goes on from exactly there; after a run that saw everything, the next one looks back over lookbackHours,
  * for Shopify's search lags behind.
- *
- * Cron: 30 * * * * for each tenant (schedules come with their own issue).
  */
 import { defineTask, tenantPayload } from '@cgk-platform/jobs'
 import { z } from 'zod'
@@ -30,6 +28,7 @@ export const reconcileOrders = defineTask({
   }),
   services: ['shopify'],
   concurrency: { perTenant: 1 },
+  schedules: [{ cron: '30 * * * *', overlap: 'skip' }],
 
   async run({ lookbackHours, maxOrders }, context) {
     const { tenantId, sql, transaction, clients, logger, signal } = context

@@ -7,8 +7,6 @@
  * its task again, which resumes where it stopped.
  *
  * One payout that cannot be checked does not keep the others from it; what went wrong is thrown at the end.
- *
- * Cron: 0 * * * * for each tenant (schedules come with their own issue).
  */
 import {
   defineTask,
@@ -38,6 +36,7 @@ export const checkPendingPayouts = defineTask({
     /** Only the payout of this transfer, and also when it is completed. */
     stripeTransferId: z.string().min(1).optional(),
   }),
+  schedules: [{ cron: '0 * * * *', overlap: 'skip' }],
   webhooks: [
     {
       service: 'stripe',

@@ -7,8 +7,6 @@
  *  - commissions of orders that were cancelled or refunded meanwhile: that is what the hold is for,
  *  - all of a creator whose rows disagree (another currency, more due than pending). One wrong creator must not keep
  *    the others from their money.
- *
- * Cron: 0 6 * * * for each tenant (schedules come with their own issue).
  */
 import { AbortTaskError, defineTask, tenantPayload } from '@cgk-platform/jobs'
 import { z } from 'zod'
@@ -23,6 +21,7 @@ export const matureCommissions = defineTask({
   }),
   concurrency: { perTenant: 1 },
   timeout: '10m',
+  schedules: [{ cron: '0 6 * * *' }],
 
   async run({ asOf }, { sql, transaction, logger, signal }) {
     // The database's clock decides: hold_until was set by it, and workers' clocks differ.

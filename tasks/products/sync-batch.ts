@@ -3,8 +3,6 @@
  * What was deleted at Shopify stays: order lines refer to it.
  *
  * A large catalogue is a chain of runs: after some pages, or when the shop asks to wait, the rest is a new run.
- *
- * Cron: 0 3 * * * for each tenant (schedules come with their own issue).
  */
 import { AbortTaskError, defineTask, tenantPayload } from '@cgk-platform/jobs'
 import { z } from 'zod'
@@ -28,6 +26,7 @@ export const syncProducts = defineTask({
   }),
   services: ['shopify'],
   concurrency: { perTenant: 1 },
+  schedules: [{ cron: '0 3 * * *', overlap: 'skip', window: '1h' }],
 
   async run({ updatedSince, cursor }, context): Promise<Summary> {
     const { tenantId, sql, clients, logger, signal, idempotencyKey } = context

@@ -5,14 +5,13 @@
  *
  * An alert opens with its emails or not at all, there is one open alert per currency, and it closes when the balance is
  * back. So people hear of a low balance once, however often this runs.
- *
- * Cron: 0 9,17 * * * in the tenant's time zone (schedules come with their own issue).
  */
 import { defineTask, getTenantStripeClient, getTenantWiseClient, tenantPayload } from '@cgk-platform/jobs'
 
 export const lowBalanceAlert = defineTask({
   id: 'treasury/low-balance-alert',
   payload: tenantPayload({}),
+  schedules: [{ cron: '0 9,17 * * *', timezone: 'tenant', overlap: 'skip' }],
 
   // No `services`: they would hold a tenant that has only one of the two.
   async run({ tenantId }, { sql, transaction, logger }) {

@@ -3,7 +3,6 @@
  * only ever goes forward: pending -> succeeded, failed or canceled; succeeded -> reversed. So answers that overtake one
  * another, and events that come late or twice, change nothing.
  */
-// Cron: */15 * * * * for each tenant (schedules come with their own issue).
 import { defineTask, tenantPayload } from '@cgk-platform/jobs'
 import { z } from 'zod'
 
@@ -16,6 +15,7 @@ export const syncTopups = defineTask({
     topupId: z.string().min(1).optional(),
   }),
   services: ['stripe'],
+  schedules: [{ cron: '*/15 * * * *', catchUp: 'skip', overlap: 'skip' }],
   // What triggers it comes once: it is tried for most of a day.
   retry: { maxAttempts: 12, minDelay: '10s', maxDelay: '2h', factor: 3 },
   webhooks: [

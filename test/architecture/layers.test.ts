@@ -53,7 +53,7 @@ describe('a breach is found:', () => {
     ],
     [
       'the composition of the top',
-      { 'src/index.ts': "import './auth/a.ts'", 'src/auth/a.ts': '' },
+      { 'src/index.ts': "import './http/a.ts'", 'src/http/a.ts': '' },
       /a lower layer/,
     ],
     [

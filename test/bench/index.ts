@@ -10,13 +10,25 @@ import pg from 'pg'
 import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
 import { clientLookup, encryption } from './credentials.ts'
 import { drain } from './drain.ts'
+import { history } from './history.ts'
 import { latency } from './latency.ts'
 import { type Benchmark, type BenchmarkServer, measure, report } from './measure.ts'
 import { statement } from './statement.ts'
+import { telemetry } from './telemetry.ts'
 import { tenantUpdates } from './tenant-updates.ts'
 import { trigger } from './trigger.ts'
 
-const benchmarks: Benchmark[] = [statement, trigger, drain, tenantUpdates, latency, encryption, clientLookup]
+const benchmarks: Benchmark[] = [
+  statement,
+  trigger,
+  drain,
+  tenantUpdates,
+  latency,
+  history,
+  encryption,
+  clientLookup,
+  telemetry,
+]
 
 const { positionals } = parseArgs({ allowPositionals: true })
 const unknown = positionals.find((name) => !benchmarks.some((benchmark) => benchmark.name === name))

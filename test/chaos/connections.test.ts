@@ -1,8 +1,10 @@
 /** Connections that break, and answers that are lost with them: nothing is lost, nothing is there twice. */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import type { RunRequest } from '../../src/task/run.ts'
 import { work } from '../fixtures/chaos/tasks.ts'
-import { countByRun, repeated, type Stage, setStage } from './stage.ts'
+import { countByRun, everyRun, repeated, type Stage, setStage } from './stage.ts'
 import { Wire } from './wire.ts'
 
 /** As the connections of one process are called, so that they can be told from those of the test. */
@@ -78,7 +80,7 @@ describe.concurrent('connections', () => {
       await cutting
     }
     expect(cut).toBeGreaterThan(10)
-    const queued = (await other.query<{ id: string }>('SELECT id FROM pgboss.job')).map(({ id }) => id)
+    const queued = (await other.query<{ id: string }>(`SELECT id FROM ${everyRun}`)).map(({ id }) => id)
     expect(acknowledged).toHaveLength(2_500)
     expect(queued.toSorted()).toEqual(acknowledged.toSorted())
   })
@@ -93,8 +95,24 @@ describe.concurrent('connections', () => {
     for (let key = 0; key < 5; key += 1)
       triggered.push(await stage.trigger(work, {}, { idempotencyKey: `key ${key}` }))
     await commits
-    const queued = (await stage.query<{ id: string }>('SELECT id FROM pgboss.job')).map(({ id }) => id)
+    const queued = (await stage.query<{ id: string }>(`SELECT id FROM ${everyRun}`)).map(({ id }) => id)
     expect(queued.toSorted()).toEqual(triggered.toSorted())
+  })
+
+  test('that lose an insert do not queue again what had arrived, run and ended before', async (context) => {
+    const { stage, wire } = await setWiredStage(context)
+    const { engine } = await stage.platform.ready()
+    const request: RunRequest = {
+      ...{ id: randomUUID(), taskId: work.id, tenantId: stage.tenant, input: { tenantId: stage.tenant } },
+      ...{ parentRunId: null, triggeredBy: { kind: 'app', ref: null }, replayOf: null, idempotency: null },
+      ...{ delayMs: 0, runAt: null, priority: 0, ttlMs: null, tags: [], maxAttempts: 1 },
+    }
+    await engine.enqueue([request], null)
+    await engine.cancel(request.id)
+    const lost = wire.loseUnsent('INSERT INTO pgboss.job', 1)
+    expect(await engine.enqueue([request], null)).toEqual([{ id: request.id }])
+    await lost
+    expect(await stage.states()).toEqual({ cancelled: 1 })
   })
 
   test('that cannot be made refuse a trigger with an error that says so', async (context) => {
@@ -111,10 +129,10 @@ describe.concurrent('connections', () => {
   test('that lose settlements, or their answers, run nothing again', async (context) => {
     const { stage, wire, url } = await setWiredStage(context)
     await stage.triggerMany(work, 200, () => ({ ms: 50 }))
-    const lost = wire.lose('answer.delay_ms', 2)
+    const lost = wire.lose('answer.credentials', 2)
     const worker = await stage.worker({ url, concurrency: 5 })
     await lost
-    await wire.loseUnsent('answer.delay_ms', 2)
+    await wire.loseUnsent('answer.credentials', 2)
     await stage.untilAllEnded(20_000)
     worker.signal('SIGTERM')
     expect(await worker.ended).toBe(0)
@@ -127,7 +145,7 @@ describe.concurrent('connections', () => {
   test('that lose the answers of claims cost the silence of a heartbeat, and no run', async (context) => {
     const { stage, wire, url } = await setWiredStage(context)
     await stage.triggerMany(work, 200)
-    const lost = wire.lose('j.retry_count + 1 END', 2)
+    const lost = wire.lose('AS lapsed', 2)
     await stage.worker({ url })
     await lost
     await stage.ageHeartbeats()
@@ -167,7 +185,7 @@ describe.concurrent('connections', () => {
     expect(answers).toHaveLength(300)
     const runOf = new Map(answers.map(({ key, id }) => [key, id]))
     expect(answers.filter(({ key, id }) => runOf.get(key) !== id)).toEqual([])
-    const queued = (await stage.query<{ id: string }>('SELECT id FROM pgboss.job')).map(({ id }) => id)
+    const queued = (await stage.query<{ id: string }>(`SELECT id FROM ${everyRun}`)).map(({ id }) => id)
     expect(queued.toSorted()).toEqual([...runOf.values()].toSorted())
     expect(await Promise.all(racing.map(({ ended }) => ended))).toEqual([0, 0, 0])
   })

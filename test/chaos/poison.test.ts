@@ -114,12 +114,12 @@ describe.concurrent('poison', () => {
         RAISE EXCEPTION 'refused' USING ERRCODE = '22000';
       END $$`)
     await stage.query(`
-      CREATE TRIGGER chaos_refuse BEFORE UPDATE ON pgboss.job_common FOR EACH ROW
+      CREATE TRIGGER chaos_refuse BEFORE INSERT ON public.platform_runs FOR EACH ROW
       WHEN (NEW.id = '${refused}' AND NEW.state = 'completed') EXECUTE FUNCTION public.chaos_refuse()`)
     const worker = await stage.worker()
     await Promise.all(others.map((runId) => stage.platform.runs.wait(runId, { timeout: 20_000 })))
     expect(await stage.active()).toEqual([refused])
-    await stage.query('DROP TRIGGER chaos_refuse ON pgboss.job_common')
+    await stage.query('DROP TRIGGER chaos_refuse ON public.platform_runs')
     await stage.ageHeartbeats()
     await stage.untilAllEnded(20_000)
     expect(await stage.platform.runs.get(refused!)).toMatchObject({ state: 'completed', attempt: 2 })

@@ -1,10 +1,10 @@
 /** Postgres itself goes away under load and comes back: what was acknowledged is done, and everybody recovers alone. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, type TestContext, test } from 'vitest'
-import { credentialChannel } from '../../src/credentials/store.ts'
+import { linesChannel } from '../../src/runs/journal/store-lines.ts'
 import { work } from '../fixtures/chaos/tasks.ts'
 import { Cluster } from './cluster.ts'
-import { countByRun, type Stage, setStage } from './stage.ts'
+import { countByRun, everyRun, type Stage, setStage } from './stage.ts'
 
 const downMs = 3_000
 
@@ -41,7 +41,7 @@ async function playOutage(
     const listening = await stage.query(
       "SELECT FROM pg_stat_activity WHERE application_name = 'cgk listen' AND query = $1",
       // The last that a listener says: it hears all its channels.
-      [`LISTEN "${credentialChannel}"`],
+      [`LISTEN "${linesChannel}"`],
     )
     return listening.length === workers.length
   })
@@ -52,7 +52,7 @@ async function playOutage(
     `${how}: 200 triggers after ${triggersAfter} ms, listening after ${listenAfter} ms, all ${load.acknowledged.length} acknowledged runs completed after ${since()} ms; ${load.errors.length} triggers refused`,
   )
 
-  const completed = await stage.query<{ id: string }>("SELECT id FROM pgboss.job WHERE state = 'completed'")
+  const completed = await stage.query<{ id: string }>(`SELECT id FROM ${everyRun} WHERE state = 'completed'`)
   const ids = new Set(completed.map(({ id }) => id))
   expect(load.acknowledged.length).toBeGreaterThan(400)
   expect(load.acknowledged.filter((id) => !ids.has(id))).toEqual([])
@@ -133,9 +133,9 @@ async function startDelays(stage: Stage, count: number): Promise<number[]> {
     const runId = await stage.trigger(work, {})
     await stage.platform.runs.wait(runId)
     const [row] = await stage.query<{ ms: number }>(
-      `SELECT (extract(epoch FROM min(event.at) - job.created_on) * 1000)::float8 AS ms
-       FROM pgboss.job JOIN public.chaos_events AS event ON event.run_id = job.id
-       WHERE job.id = $1 GROUP BY job.created_on`,
+      `SELECT (extract(epoch FROM min(event.at) - run.created_on) * 1000)::float8 AS ms
+       FROM ${everyRun} JOIN public.chaos_events AS event ON event.run_id = run.id
+       WHERE run.id = $1 GROUP BY run.created_on`,
       [runId],
     )
     delaysMs.push(row!.ms)

@@ -25,6 +25,13 @@ export interface Execution {
   kind: 'start' | 'end'
 }
 
+/** Open and ended, in the columns that the scenarios look at. */
+export const everyRun = `(
+  SELECT id, name, group_id, state::text, output, created_on FROM pgboss.job
+  UNION ALL
+  SELECT id, task_id, tenant_id, state, output, created_at FROM public.platform_runs
+) AS run`
+
 const encryptionKeys = Buffer.alloc(32, 'chaos').toString('base64')
 
 /** Scenarios run side by side in one process, so each one's triggers find their platform by where they come from. */
@@ -148,10 +155,10 @@ export class Stage {
     return child
   }
 
-  /** How many of all runs are in each of pg-boss's states. */
+  /** How many of all runs are in each of pg-boss's states, and in each that history has. */
   async states(): Promise<Record<string, number>> {
     const rows = await this.query<{ state: string; runs: number }>(
-      'SELECT state::text, count(*)::int AS runs FROM pgboss.job GROUP BY state',
+      `SELECT state, count(*)::int AS runs FROM ${everyRun} GROUP BY state`,
     )
     return Object.fromEntries(rows.map(({ state, runs }) => [state, runs]))
   }

@@ -189,7 +189,7 @@ describe.concurrent('a worker', () => {
     await stage.untilAllEnded()
     expect(await stage.states()).toEqual({ completed: 300 })
     const rows = await stage.query<{ at_once: number; worker: number }>(
-      "SELECT (output->>'atOnce')::int AS at_once, (output->>'worker')::int AS worker FROM pgboss.job",
+      "SELECT (output->>'atOnce')::int AS at_once, (output->>'worker')::int AS worker FROM public.platform_runs",
     )
     expect(Math.max(...rows.map((row) => row.at_once))).toBe(2)
     expect(new Set(rows.map(({ worker }) => worker))).toEqual(new Set(workers.map(({ pid }) => pid)))

@@ -47,6 +47,11 @@ test('the inline engine lives in one process, so a command that needs another on
     ['run:list'],
     ['run:show', 'some'],
     ['run:cancel', 'some'],
+    ['run:replay', 'some'],
+    ['replay:confirm', 'some', '--reason', 'some'],
+    ['replay:list'],
+    ['replay:show', 'some'],
+    ['replay:stop', 'some'],
   ]
   const env = { ...nowhere, JOBS_ENGINE: 'inline' }
   for (const ended of await Promise.all(commands.map((command) => cgk(command, env)))) {
@@ -119,6 +124,19 @@ test('a table fits the terminal: what may be cut is cut, ids never are, and noth
   expect(line).toBe(`${'a'.repeat(20)}  word word word wo…`)
   expect(formatTable(rows, columns, 10).split('\n')[1]).toBe(`${'a'.repeat(20)}  word wo…`)
   expect(formatTable(rows, columns, 500).split('\n')[1]).toMatch(/word red next line$/)
+})
+
+test('a table leaves out what may go where cutting is not enough, the last of it first', () => {
+  const columns: Column<string>[] = ['id', 'one', 'two', 'end'].map((title) => ({
+    title,
+    value: (letter) => letter.repeat(10),
+    ...(title === 'one' || title === 'two' ? { mayGo: true } : {}),
+  }))
+  const titles = (width: number) => formatTable(['x'], columns, width).split('\n')[0]!.split(/ +/)
+  expect(titles(46)).toEqual(['id', 'one', 'two', 'end'])
+  expect(titles(45)).toEqual(['id', 'one', 'end'])
+  expect(titles(33)).toEqual(['id', 'end'])
+  expect(titles(5)).toEqual(['id', 'end'])
 })
 
 test('at a terminal a log line is for people', () => {

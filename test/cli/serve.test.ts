@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { close, configure, createTenant, setCredential } from '@cgk-platform/jobs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createApiKey } from '../../src/auth/index.ts'
 import type { RunPage } from '../../src/engines/engine.ts'
 import { createTestDatabase, type TestDatabase } from '../../src/testing/database.ts'
 import { signWebhook } from '../fixtures/providers/mux.ts'
@@ -12,6 +13,8 @@ const secret = 'mux-webhook-secret-of-the-test'
 const encryptionKeys = Buffer.alloc(32, 7).toString('base64')
 let database: TestDatabase
 let env: Environment
+/** Of the platform. */
+let key = ''
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -21,9 +24,12 @@ beforeAll(async () => {
     JOBS_HTTP_PORT: '0',
     INTEGRATION_ENCRYPTION_KEY: encryptionKeys,
   }
-  configure({ databaseUrl: database.url, encryptionKeys, logLevel: 'silent' })
+  const platform = configure({ databaseUrl: database.url, encryptionKeys, logLevel: 'silent' })
   await createTenant('shop')
   await setCredential('shop', 'mux', { webhook_secret: secret })
+  const { auth } = await platform.ready()
+  const scopes = ['metrics:read', 'runs:trigger', 'runs:read', 'runs:cancel'] as const
+  key = (await createApiKey(auth, { name: 'test', tenantId: null, scopes }, null)).key
   await close()
 })
 afterAll(() => database.drop())
@@ -48,6 +54,49 @@ test('it takes webhooks until it is stopped', async () => {
   await expect(fetch(url)).rejects.toThrow()
   const { runs } = await cgkJson<RunPage>(['run:list', '--tenant', 'shop'], env)
   expect(runs).toMatchObject([{ taskId: 'inbox/video', payload: { event: 'event_1' }, state: 'queued' }])
+})
+
+test('it serves the API, probes and figures, and does itself what many runs were asked for', async () => {
+  const { url, running, stop } = await serve()
+  await running.says(`API:        ${url}/api/v1`)
+  expect((await fetch(`${url}/health`)).status).toBe(200)
+  expect((await fetch(`${url}/ready`)).status).toBe(200)
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+  const api = async (path: string, body?: object) => {
+    const init = body && { method: 'POST', body: JSON.stringify(body) }
+    return (await (await fetch(`${url}/api/v1${path}`, { headers, ...init })).json()) as Record<
+      string,
+      string
+    >
+  }
+  const payload = { tenantId: 'shop', event: 'by hand' }
+  await api('/runs', { task: 'inbox/video', payload })
+  const figures = await (await fetch(`${url}/metrics`, { headers })).text()
+  expect(figures).toMatch(/^cgk_queue_depth\{cgk_task_id="inbox\/video"\} [1-9]/m)
+  const { id } = await api('/cancellations', { filter: { tenant: 'shop' } })
+  await api(`/cancellations/${id}/confirm`, { reason: 'a test' })
+  await expect
+    .poll(() => api(`/cancellations/${id}`), { timeout: 20_000 })
+    .toMatchObject({ state: 'completed' })
+  await stop()
+})
+
+test('tries to sign in are counted by the address of the socket, or the one that a proxy of ours says', async () => {
+  const tries = async (url: string, email: string) => {
+    const statuses = []
+    for (let n = 0; n < 6; n++) {
+      const headers = { 'content-type': 'application/json', 'x-forwarded-for': `10.1.${n}.1` }
+      const body = JSON.stringify({ email, password: 'not this one!' })
+      statuses.push((await fetch(`${url}/api/v1/session`, { method: 'POST', headers, body })).status)
+    }
+    return statuses
+  }
+  const direct = await serve()
+  expect(await tries(direct.url, 'direct@x.test')).toEqual([401, 401, 401, 401, 401, 429])
+  await direct.stop()
+  const behind = await serve({ JOBS_TRUSTED_PROXIES: '1' })
+  expect(await tries(behind.url, 'behind@x.test')).toEqual([401, 401, 401, 401, 401, 401])
+  await behind.stop()
 })
 
 test('asked to stop, it answers what it has begun to read, and takes nothing new', async () => {

@@ -55,7 +55,7 @@ describe('cgk', () => {
     expect(ended.stdout).toContain('"waitedMs": 1')
     const failed = await cgk(['trigger', 'work/fail', '--payload', '{"tenantId":"shop"}', '--wait'], env)
     expect(failed.code).toBe(1)
-    expect(failed.stdout).toMatch(/^error +AbortTaskError: No luck\.$/m)
+    expect(failed.stdout).toMatch(/^error +AbortTaskError \(TASK_ABORTED\): No luck\.$/m)
   })
 
   test('run:list, run:show and run:cancel', async () => {

@@ -68,20 +68,24 @@ export function appFiles(tarball: string, zodVersion: string): Record<string, st
       import * as http from '@cgk-platform/jobs/http'
       import * as testing from '@cgk-platform/jobs/testing'
 
-      const entries = [client.tasks.trigger, testing.createTestPlatform, http.createHttpApp]
+      const entries = [client.createJobsClient, testing.createTestPlatform, http.createHttpApp]
       console.log(JSON.stringify(entries.map((entry) => typeof entry)))
     `,
 
     // A comment "wrong" marks a line that must not compile, followed by a part of what is said about it.
     'mistakes.ts': `
       import { defineTask, tasks, tenantPayload } from '@cgk-platform/jobs'
-      import { tasks as clientTasks } from '@cgk-platform/jobs/client'
+      import { createJobsClient } from '@cgk-platform/jobs/client'
       import { z } from 'zod'
+      import type registry from './tasks/index.ts'
       import { sendGreeting } from './tasks/greetings/send.ts'
 
       await tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', times: 2 })
       await tasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong: "typo"
-      await clientTasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong: "typo"
+      const client = createJobsClient<typeof registry>({ url: 'https://jobs.example.com/api/v1', key: 'cgk_live_1' })
+      await client.tasks.trigger('greetings/send', { tenantId: 'acme', name: 'Ada', times: 2 })
+      await client.tasks.trigger('typo', { tenantId: 'acme', name: 'Ada' }) // wrong: "typo"
+      await client.tasks.trigger('greetings/send', { tenantId: 'acme', name: 5 }) // wrong: Type 'number'
       await tasks.trigger('greetings/send', { tenantId: 'acme', name: 5 }) // wrong: Type 'number'
       await tasks.trigger('greetings/send', { tenantId: 'acme' }) // wrong: Property 'name' is missing
       await tasks.trigger('greetings/send', { name: 'Ada' }) // wrong: Property 'tenantId' is missing

@@ -106,6 +106,7 @@ test('no secret is anywhere in what the platform wrote', async () => {
       ['hold:list', '--json'],
     ].map((args) => run(args)),
     ...ids.map((id) => run(['run:show', id])),
+    ...ids.map((id) => run(['run:logs', id])),
   ])
   await run(['credential:rotate'])
 
@@ -132,6 +133,8 @@ test('no secret is anywhere in what the platform wrote', async () => {
   expect(said).toContain('and a text with [redacted]')
   expect(Object.keys(written).length).toBeGreaterThan(30)
   expect(written['pgboss.job_common']).toContain('leak/secrets')
+  expect(written['public.platform_run_logs']).toContain('and a text with [redacted]')
+  expect(written['public.platform_run_progress']).toContain('with [redacted]')
   expect(written['tenant_shop.tenant_api_credentials']).toContain('token_secret')
   for (const [name, secret] of Object.entries(planted)) {
     for (const [where, text] of Object.entries(written)) {

@@ -42,7 +42,8 @@ export function openProcess(url: string, options: { maxEntries?: number; poolSiz
     poolSize: options.poolSize ?? 5,
     admit: (tenantId) => directory.admit(tenantId),
   })
-  return { database, directory, migrationsDir, work: new RecordedWork(), clock }
+  const cache = { clear: async () => {} }
+  return { database, directory, migrationsDir, work: new RecordedWork(), cache, clock }
 }
 
 export async function openPlatform(): Promise<Process & { url: string; close(): Promise<void> }> {

@@ -9,12 +9,16 @@ import type { Database } from '../../db/database.ts'
 import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { InvalidRunFilterError } from '../../errors.ts'
+import type { CountFilter, RunCount } from '../../runs/counts.ts'
 import { matches } from '../../runs/matches.ts'
 import { heldByTenant } from '../../task/outcome.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
+import { addSource, type Backlog } from '../../telemetry/queue-gauges.ts'
+import { recordSettled } from '../../telemetry/settled.ts'
+import { outsideTraces } from '../../telemetry/span.ts'
 import type { TenantWork } from '../../tenants/work.ts'
+import { type Clock, systemClock } from '../clock.ts'
 import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
-import { type Clock, systemClock } from './clock.ts'
 import { RunQueue } from './queue.ts'
 import { toRun } from './run.ts'
 import { InlineWorker } from './worker.ts'
@@ -26,6 +30,7 @@ export interface InlineEngineOptions {
 
 export class InlineEngine implements Engine {
   readonly name = 'inline'
+  readonly enqueuesInTransaction = false
   readonly tenantWork: TenantWork
   readonly #database: Database
   readonly #clock: Clock
@@ -80,20 +85,46 @@ export class InlineEngine implements Engine {
     }
   }
 
+  /** Those that ended in the time asked for, and all that are open. */
+  async counts({ from, to, ...filter }: CountFilter & { from: Date }): Promise<RunCount[]> {
+    const counted = this.#queue
+      .all()
+      .map((run) => toRun(run, this.#queue.now))
+      .filter((run) => matches(run, { ...filter, limit: 1 }))
+      .filter(({ finishedAt: at }) => at === null || (at >= hourOf(from) && (!to || at < hourOf(to))))
+    return [
+      ...Map.groupBy(counted, ({ taskId, tenantId, state }) => [taskId, tenantId, state].join('\n')),
+    ].map(([, same]) => {
+      const { taskId, tenantId, state } = same[0]!
+      return { taskId, tenantId, state, runs: same.length }
+    })
+  }
+
   async attempts(runId: string): Promise<Attempt[]> {
     return (this.#queue.get(runId)?.attempts ?? []).map((attempt) => ({ ...attempt }))
   }
 
   async cancel(runId: string): Promise<boolean> {
-    return this.#queue.cancel(runId)
+    const run = this.#queue.get(runId)
+    const cancelled = this.#queue.cancel(runId)
+    if (run && cancelled) recordSettled({ ...run.request, outcome: 'cancelled' })
+    return cancelled
   }
 
   async reschedule(runId: string, start: Start): Promise<boolean> {
     return this.#queue.reschedule(runId, start)
   }
 
+  async tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    return this.#queue.withOpenRun(taskId, tag, tenantIds)
+  }
+
   async countHeld(tenantId: string, service: string): Promise<number> {
     return this.#queue.countHeld(tenantId, service)
+  }
+
+  async backlog(taskIds: readonly string[]): Promise<Backlog[]> {
+    return this.#queue.backlog(taskIds)
   }
 
   release(tenantId: string, service: string): void {
@@ -101,15 +132,20 @@ export class InlineEngine implements Engine {
   }
 
   async work(options: WorkOptions): Promise<Worker> {
+    const taskIds = options.tasks.map((task) => task.id)
+    const endFigures = addSource({ backlog: () => this.backlog(taskIds) })
     const worker: InlineWorker = new InlineWorker(options, {
       database: this.#database,
       queue: this.#queue,
       clock: this.#clock,
-      onStopped: (stopped) => this.#workers.delete(stopped),
+      onStopped: (stopped) => {
+        endFigures()
+        this.#workers.delete(stopped)
+      },
     })
     this.#workers.add(worker)
     // Its runs have contexts of their own, wherever the worker was started.
-    leaveScopes(() => worker.start())
+    leaveScopes(() => outsideTraces(() => worker.start()))
     return worker
   }
 
@@ -120,6 +156,10 @@ export class InlineEngine implements Engine {
   #wakeWorkers(): void {
     for (const worker of this.#workers) worker.wake()
   }
+}
+
+function hourOf(time: Date): Date {
+  return new Date(Math.floor(time.getTime() / 3_600_000) * 3_600_000)
 }
 
 function readCursor(after: string): number {

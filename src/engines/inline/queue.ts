@@ -3,11 +3,14 @@
  * and no locks are needed. The rules are those of the pg-boss engine's statements; test/engines holds both to them.
  */
 import { RunCancelledError, RunLostError } from '../../errors.ts'
+import { describeFailure } from '../../runs/fingerprint.ts'
 import type { AnyTask } from '../../task/define.ts'
 import type { Outcome } from '../../task/outcome.ts'
-import type { RunRequest } from '../../task/run.ts'
+import { isFinal, type RunRequest, type RunState } from '../../task/run.ts'
+import type { CredentialVersions } from '../../task/services.ts'
+import type { Backlog } from '../../telemetry/queue-gauges.ts'
+import type { Clock } from '../clock.ts'
 import type { SettledEvent, Start } from '../engine.ts'
-import type { Clock } from './clock.ts'
 import { createRun, hasLapsed, heldUntil, type InlineRun, startOf, stateOf } from './run.ts'
 
 export class RunQueue {
@@ -45,11 +48,12 @@ export class RunQueue {
   }
 
   /**
-   * Queues a run, or answers the one that has its key. That one is then found by both ids: a transaction has told its
+   * Queues a run, or answers the one that has its id or its key. That one is then found by both ids: a transaction has told its
    * caller the id before it committed, and another may have taken the key in between.
    */
   add(request: RunRequest): InlineRun {
-    const run = this.holderOf(request) ?? createRun(request, this.#added++, this.now)
+    const known = this.#runs.get(request.id) ?? this.holderOf(request)
+    const run = known ?? createRun(request, this.#added++, this.now)
     this.#runs.set(request.id, run)
     if (request.idempotency && run.request === request) {
       this.#keys.set(keyOf(request), { run, until: this.now + request.idempotency.ttlMs })
@@ -93,9 +97,14 @@ export class RunQueue {
   }
 
   /** Null: the run was cancelled or dropped meanwhile, and the outcome changes nothing. */
-  settle(run: InlineRun, outcome: Outcome, worker: string): SettledEvent['outcome'] | null {
+  settle(
+    run: InlineRun,
+    outcome: Outcome,
+    { worker, credentials }: { worker: string; credentials: CredentialVersions },
+  ): SettledEvent['outcome'] | null {
     if (run.state !== 'running' || outcome.kind === 'abandoned') return null
     if (outcome.kind === 'retry' || outcome.kind === 'failed') this.#recordAttempt(run, outcome, worker)
+    if (isFinal(outcome.kind as RunState)) Object.assign(run, { worker, credentials })
     switch (outcome.kind) {
       case 'completed':
         run.output = outcome.output
@@ -156,6 +165,24 @@ export class RunQueue {
     return this.#ofTenant(tenantId).filter(({ state }) => state === 'waiting' || state === 'running').length
   }
 
+  withOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): string[] {
+    const open = this.all().filter(({ state }) => state === 'waiting' || state === 'running')
+    const ofTask = open.filter(({ request }) => request.taskId === taskId && request.tags.includes(tag))
+    const busy = new Set(ofTask.map(({ request }) => request.tenantId))
+    return tenantIds.filter((tenantId) => busy.has(tenantId))
+  }
+
+  /** What is due, by task. */
+  backlog(taskIds: readonly string[]): Backlog[] {
+    const now = this.now
+    const due = this.all().filter(({ state, startAt }) => state === 'waiting' && startAt <= now)
+    return taskIds.map((taskId) => {
+      const ofTask = due.filter(({ request }) => request.taskId === taskId)
+      const since = ofTask.reduce((earliest, { startAt }) => Math.min(earliest, startAt), now)
+      return { taskId, depth: ofTask.length, ageMs: now - since }
+    })
+  }
+
   countHeld(tenantId: string, by: string): number {
     return this.#ofTenant(tenantId).filter(({ state, heldBy }) => state === 'waiting' && heldBy === by).length
   }
@@ -199,10 +226,13 @@ export class RunQueue {
     worker: string,
   ): void {
     const startedAt = new Date(run.startedAt!)
+    const { fingerprint } = describeFailure(run.request.taskId, error)
+    run.fingerprint = fingerprint
     run.attempts.push({
       attempt: run.attempt,
       result: kind,
       error,
+      fingerprint,
       startedAt,
       finishedAt: new Date(this.now),
       worker,

@@ -1,6 +1,7 @@
 /** A run in memory, and how it is shown. Its life is in queue.ts. */
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { Attempt, FinalState, Run, RunRequest, RunState } from '../../task/run.ts'
+import type { CredentialVersions } from '../../task/services.ts'
 
 export interface InlineRun {
   readonly request: RunRequest
@@ -17,9 +18,12 @@ export interface InlineRun {
   expiresAt: number | null
   output: JsonValue
   error: RunError | null
+  fingerprint: string | null
   readonly createdAt: number
   startedAt: number | null
   finishedAt: number | null
+  worker: string | null
+  credentials: CredentialVersions
   readonly attempts: Attempt[]
   abort: AbortController
 }
@@ -39,9 +43,12 @@ export function createRun(request: RunRequest, number: number, now: number): Inl
     expiresAt: request.ttlMs === null ? null : startAt + request.ttlMs,
     output: null,
     error: null,
+    fingerprint: null,
     createdAt: now,
     startedAt: null,
     finishedAt: null,
+    worker: null,
+    credentials: {},
     attempts: [],
     abort: new AbortController(),
   }
@@ -80,12 +87,17 @@ export function toRun(run: InlineRun, now: number): Run {
     payload: structuredClone(request.input),
     output: structuredClone(run.output),
     error: run.error && { ...run.error },
+    fingerprint: run.error && run.fingerprint,
     parentRunId: request.parentRunId,
+    triggeredBy: { ...request.triggeredBy },
     replayOf: request.replayOf,
     idempotencyKey: request.idempotency?.key ?? null,
+    traceparent: request.trace?.traceparent ?? null,
     createdAt: new Date(run.createdAt),
     runAt: new Date(run.startAt),
     startedAt: run.startedAt === null ? null : new Date(run.startedAt),
     finishedAt: run.finishedAt === null ? null : new Date(run.finishedAt),
+    worker: run.worker,
+    credentials: { ...run.credentials },
   }
 }

@@ -4,8 +4,8 @@ import type { Database } from '../../db/database.ts'
 import { WorkerStoppingError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
+import type { Clock } from '../clock.ts'
 import type { SettledEvent, Worker, WorkOptions } from '../engine.ts'
-import type { Clock } from './clock.ts'
 import type { RunQueue } from './queue.ts'
 import type { InlineRun } from './run.ts'
 
@@ -94,16 +94,23 @@ export class InlineWorker implements Worker {
   async #run(task: AnyTask, run: InlineRun): Promise<void> {
     const startedAt = performance.now()
     const { request, attempt, abort } = run
-    const info = { runId: request.id, attempt, maxAttempts: request.maxAttempts, signal: abort.signal }
+    const info = {
+      runId: request.id,
+      attempt,
+      maxAttempts: request.maxAttempts,
+      signal: abort.signal,
+      trace: request.trace,
+      waitedMs: run.startedAt! - run.startAt,
+    }
     // A copy: an attempt that changes its payload must not change it for the next.
-    const outcome = await execute(task, structuredClone(request.input), info, {
+    const { outcome, credentials } = await execute(task, structuredClone(request.input), info, {
       database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
       services: this.#options.services,
       logger: this.#options.logger,
       whileWaiting: (wait) => this.#withoutSlot(wait),
     })
-    const settled = this.#dependencies.queue.settle(run, outcome, this.name)
+    const settled = this.#dependencies.queue.settle(run, outcome, { worker: this.name, credentials })
     if (settled) this.#tell(run, settled, performance.now() - startedAt, attempt)
   }
 

@@ -23,8 +23,6 @@ const day = 86_400
 
 /** Our recovery (heartbeat.ts) takes runs back long before; this is the backstop behind it. */
 const backstopSeconds = 60
-const completedRetentionSeconds = 7 * day
-export const failedRetentionSeconds = 90 * day
 
 /** Everything that differs between tasks is set per job, so all queues are alike and never need an update. */
 const queueOptions = {
@@ -35,7 +33,8 @@ const queueOptions = {
   expireInSeconds: day,
   // A waiting run is never deleted for having waited long.
   retentionSeconds: 3650 * day,
-  deleteAfterSeconds: completedRetentionSeconds,
+  // What has ended is moved to history (sweep.ts), which has a retention of its own.
+  deleteAfterSeconds: 0,
 } as const
 
 export class Boss {
@@ -54,6 +53,8 @@ export class Boss {
       supervise: false,
       schedule: false,
       registerInstance: false,
+      // Callers share statements (enqueue.ts), so its spans would belong to whoever came first. Ours are in src/telemetry.
+      openTelemetry: { enabled: false },
     })
     this.#boss.on('error', (error) => options.logger.warn({ err: error }, 'pg-boss reported an error'))
   }

@@ -16,6 +16,8 @@ export interface Claim {
   retryLimit: number
   /** Postgres's own text, to the microsecond: with the retry count it names this claim and no other. */
   startedOn: string
+  /** How long it had been due, in milliseconds. */
+  waitedMs: number
   lapsed: boolean
 }
 
@@ -32,6 +34,10 @@ export interface Claimed {
   runs: number
 }
 
+const claimColumns = `j.id, j.group_id, j.data, j.retry_count, j.retry_limit, j.started_on::text AS started_on,
+    (extract(epoch FROM j.started_on - j.start_after) * 1000)::float8 AS waited_ms,
+    coalesce(j.retry_count = 0 AND j.data->'expiresAt' < ${nowMs}, false) AS lapsed`
+
 /**
  * A run that was started before counts a new attempt. One that was handed back has no `started_on`, so it does not.
  * `next` holds the places of the rows to claim; a row that was cancelled meanwhile has moved, and is not claimed.
@@ -44,8 +50,7 @@ const becomeActive = `
     retry_count = CASE WHEN j.started_on IS NULL THEN j.retry_count ELSE j.retry_count + 1 END
   FROM next
   WHERE j.ctid = next.ctid AND j.state < 'active'
-  RETURNING j.id, j.group_id, j.data, j.retry_count, j.retry_limit, j.started_on::text AS started_on,
-    coalesce(j.retry_count = 0 AND j.data->'expiresAt' < ${nowMs}, false) AS lapsed`
+  RETURNING ${claimColumns}`
 
 /**
  * The same for a task that needs services. The lock on the holds makes sure that nothing is set aside for a hold that is
@@ -61,8 +66,7 @@ const becomeActiveUnlessHeld = `
     output = CASE WHEN held.service IS NULL THEN j.output ELSE ${heldOutput} END
   FROM next LEFT JOIN held ON held.tenant_id = next.group_id
   WHERE j.ctid = next.ctid AND j.state < 'active'
-  RETURNING j.id, j.group_id, j.data, j.retry_count, j.retry_limit, j.started_on::text AS started_on,
-    coalesce(j.retry_count = 0 AND j.data->'expiresAt' < ${nowMs}, false) AS lapsed, held.service AS held`
+  RETURNING ${claimColumns}, held.service AS held`
 
 /** One per tenant: the first of them will do. Index: the primary key. */
 const heldAmong = (tenants: string, services: string) => `
@@ -160,6 +164,7 @@ interface ClaimRow {
   retry_count: number
   retry_limit: number
   started_on: string
+  waited_ms: number
   lapsed: boolean
   held?: string | null
 }
@@ -192,6 +197,7 @@ function toClaim(taskId: string, row: ClaimRow): Claim {
     retryCount: row.retry_count,
     retryLimit: row.retry_limit,
     startedOn: row.started_on,
+    waitedMs: row.waited_ms,
     lapsed: row.lapsed,
   }
 }

@@ -6,23 +6,24 @@ import { leaveScopes } from '../../db/scope.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { MissingTenantContextError } from '../../errors.ts'
 import { readAttempts } from '../../runs/attempts.ts'
+import type { CountFilter, RunCount } from '../../runs/counts.ts'
+import type { Retention } from '../../runs/retention.ts'
 import type { Attempt, Run, RunHandle, RunRequest } from '../../task/run.ts'
+import { addSource, type Backlog } from '../../telemetry/queue-gauges.ts'
+import { outsideTraces } from '../../telemetry/span.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import type { Engine, RunFilter, RunPage, Start, Worker, WorkOptions } from '../engine.ts'
+import { readBacklog } from './backlog.ts'
 import { Boss, readyChannel } from './boss.ts'
 import { cancelChannel, cancelRun } from './cancel.ts'
+import { queueConnections } from './connections.ts'
+import { countRuns } from './count.ts'
 import { Enqueuer } from './enqueue.ts'
-import { isRunId, listRuns, readRuns } from './read.ts'
+import { listRuns, readRuns, tenantsWithOpenRun } from './read.ts'
 import { countHeld } from './release.ts'
 import { rescheduleRun } from './reschedule.ts'
 import { tenantWork } from './tenant-work.ts'
 import { PgBossWorker } from './worker.ts'
-
-/**
- * The engine's own connections, apart from those of tasks. A claim, a settlement or a heartbeat that waited behind the
- * statements of tasks would starve the worker that runs them, and a heartbeat that comes too late loses its runs.
- */
-const connections = 5
 
 export interface PgBossEngineOptions {
   url: string
@@ -31,26 +32,30 @@ export interface PgBossEngineOptions {
   /** Opened with the first worker; an app that only triggers needs no connection for listening. */
   listener: Listener
   migrate: boolean
+  retention: Retention
   logger: Logger
 }
 
 export class PgBossEngine implements Engine {
   readonly name = 'pg-boss'
+  readonly enqueuesInTransaction = true
   readonly tenantWork: TenantWork
   readonly #database: Database
   readonly #queue: Database
   readonly #listener: Listener
   readonly #boss: Boss
   readonly #enqueuer: Enqueuer
+  readonly #retention: Retention
   readonly #workers = new Set<PgBossWorker>()
 
   constructor(options: PgBossEngineOptions) {
     const { url, database, listener, migrate, logger } = options
     this.#database = database
     this.#listener = listener
+    this.#retention = options.retention
     this.#queue = new Database({
       url,
-      poolSize: connections,
+      poolSize: queueConnections,
       applicationName: 'cgk queue',
       admit: () => Promise.reject(new MissingTenantContextError('The queue')),
       onIdleError: (error) => logger.warn({ err: error }, 'An idle queue connection broke; it is replaced'),
@@ -84,8 +89,12 @@ export class PgBossEngine implements Engine {
     return listRuns(this.#queue, filter)
   }
 
-  async attempts(runId: string): Promise<Attempt[]> {
-    return isRunId(runId) ? await readAttempts(this.#queue, runId) : []
+  counts(filter: CountFilter & { from: Date }): Promise<RunCount[]> {
+    return countRuns(this.#queue, filter)
+  }
+
+  attempts(runId: string): Promise<Attempt[]> {
+    return readAttempts(this.#queue, runId)
   }
 
   async cancel(runId: string): Promise<boolean> {
@@ -99,8 +108,16 @@ export class PgBossEngine implements Engine {
     return rescheduleRun(this.#queue, runId, start)
   }
 
+  tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    return tenantsWithOpenRun(this.#queue, taskId, tag, tenantIds)
+  }
+
   countHeld(tenantId: string, service: string): Promise<number> {
     return countHeld(this.#queue, tenantId, service)
+  }
+
+  backlog(taskIds: readonly string[]): Promise<Backlog[]> {
+    return readBacklog(this.#queue, taskIds)
   }
 
   release(): void {
@@ -108,18 +125,24 @@ export class PgBossEngine implements Engine {
   }
 
   async work(options: WorkOptions): Promise<Worker> {
-    await this.#boss.ensureQueues(options.tasks.map((task) => task.id))
+    const taskIds = options.tasks.map((task) => task.id)
+    await this.#boss.ensureQueues(taskIds)
     this.#listener.start()
+    const endFigures = addSource({ backlog: () => this.backlog(taskIds) })
     const worker = new PgBossWorker(options, {
       database: this.#database,
       queue: this.#queue,
       boss: this.#boss,
+      retention: this.#retention,
       isListening: () => this.#listener.connected,
-      onStopped: (stopped) => this.#workers.delete(stopped),
+      onStopped: (stopped) => {
+        endFigures()
+        this.#workers.delete(stopped)
+      },
     })
     this.#workers.add(worker)
     // Its runs have contexts of their own, wherever the worker was started.
-    leaveScopes(() => worker.start())
+    leaveScopes(() => outsideTraces(() => worker.start()))
     return worker
   }
 

@@ -47,7 +47,9 @@ export class Enqueuer {
       await this.#boss.ensureQueue(taskId)
     const execute = (text: string, values: readonly unknown[] = []) =>
       transaction.executeAsPlatform<Record<string, unknown>>(text, values)
-    return await this.#insert(requests, execute)
+    const handles = await this.#insert(requests, execute)
+    await dropEnded(requests.filter(isRepeatable), execute)
+    return handles
   }
 
   /** Answers when everything that was accepted is in the database or was refused. */
@@ -112,7 +114,7 @@ export class Enqueuer {
   async #writeSurely(requests: readonly RunRequest[]): Promise<RunHandle[]> {
     for (let failures = 0; ; failures += 1) {
       try {
-        return await this.#writeOnce(requests)
+        return await this.#writeOnce(requests, failures > 0)
       } catch (error) {
         const delay = connectionRetriesMs[failures]
         if (delay === undefined || !isConnectionFailure(error)) throw error
@@ -121,21 +123,24 @@ export class Enqueuer {
     }
   }
 
-  async #writeOnce(requests: readonly RunRequest[]): Promise<RunHandle[]> {
+  async #writeOnce(requests: readonly RunRequest[], again: boolean): Promise<RunHandle[]> {
     const oneStatement = requests.every(
-      ({ taskId, idempotency }) => taskId === requests[0]!.taskId && !idempotency,
+      ({ taskId, idempotency, repeatable }) => taskId === requests[0]!.taskId && !idempotency && !repeatable,
     )
-    if (oneStatement) return await this.#insert(requests, null)
+    if (oneStatement && !again) return await this.#insert(requests, null)
     for (const taskId of new Set(requests.map((request) => request.taskId)))
       await this.#boss.ensureQueue(taskId)
     const client = await this.#database.pool.connect()
     let broken = true
     try {
       await client.query('BEGIN')
-      const handles = await this.#insert(requests, async (text, values = []) => {
+      const execute: Execute = async (text, values = []) => {
         const { rows } = await client.query(text, [...values])
         return { rows }
-      })
+      }
+      const handles = await this.#insert(requests, execute)
+      // What was sent before may have arrived, run and ended.
+      await dropEnded(again ? requests : requests.filter(isRepeatable), execute)
       await client.query('COMMIT')
       broken = false
       return handles
@@ -173,6 +178,25 @@ export type Execute = (
   text: string,
   values?: readonly unknown[],
 ) => Promise<{ rows: Record<string, unknown>[] }>
+
+/**
+ * An id that is in the queue is not queued twice; one whose run has ended has left nothing in the queue that another
+ * insert would meet. After the insert, and so with a snapshot of its own: a run that ended before is surely seen.
+ * Index: the primary keys.
+ */
+const dropEndedSql = `
+  DELETE FROM pgboss.job AS job USING unnest($1::text[], $2::uuid[]) AS asked (name, id)
+  WHERE job.name = asked.name AND job.id = asked.id
+    AND EXISTS (SELECT FROM public.platform_runs AS ended WHERE ended.id = asked.id)`
+
+async function dropEnded(requests: readonly RunRequest[], execute: Execute): Promise<void> {
+  if (requests.length === 0) return
+  await execute(dropEndedSql, [requests.map(({ taskId }) => taskId), requests.map(({ id }) => id)])
+}
+
+function isRepeatable({ repeatable }: RunRequest): boolean {
+  return repeatable === true
+}
 
 /** The statement may or may not have arrived; SQLSTATE class 08 and 57P0x, or no SQLSTATE at all. */
 function isConnectionFailure(error: unknown): boolean {

@@ -1,7 +1,11 @@
 /** Heartbeats of the runs in flight, and the return of runs whose worker went silent. */
 import type { Database } from '../../db/database.ts'
-import { failedRetentionSeconds, readyChannel } from './boss.ts'
+import { keepEnded } from '../../runs/history.ts'
+import { keepFailed, toKeptFailure } from '../../runs/keep-failed.ts'
+import type { RunError } from '../../task/json.ts'
+import { readyChannel } from './boss.ts'
 import type { Claim } from './claim.ts'
+import { endedJob } from './job.ts'
 
 /** A worker that is silent for this long has lost its runs. */
 const silenceSeconds = 10
@@ -27,15 +31,10 @@ export async function beat(database: Database, claims: readonly Claim[]): Promis
 
 /** Which of these runs were cancelled; the others were lost. Index: the primary key. */
 const cancelledSql = `
-  SELECT j.id FROM pgboss.job j
-  JOIN unnest($1::text[], $2::uuid[]) AS mine (name, id) ON j.name = mine.name AND j.id = mine.id
-  WHERE j.state = 'cancelled'`
+  SELECT id FROM public.platform_runs WHERE id = ANY($1::uuid[]) AND state = 'cancelled'`
 
 export async function cancelledAmong(database: Database, claims: readonly Claim[]): Promise<Set<string>> {
-  const { rows } = await database.query<{ id: string }>(cancelledSql, [
-    claims.map((claim) => claim.taskId),
-    claims.map((claim) => claim.id),
-  ])
+  const { rows } = await database.query<{ id: string }>(cancelledSql, [claims.map((claim) => claim.id)])
   return new Set(rows.map(({ id }) => id))
 }
 
@@ -46,35 +45,62 @@ export async function cancelledAmong(database: Database, claims: readonly Claim[
  */
 const recoverSql = `
   WITH lost AS (
-    SELECT name, id, started_on, retry_count FROM pgboss.job
-    WHERE name = ANY($1::text[]) AND state = 'active' AND group_id IS NOT NULL
+    SELECT job.name, job.id, job.started_on, job.retry_count < job.retry_limit AS again, task.output
+    FROM pgboss.job JOIN unnest($1::text[], $2::jsonb[]) AS task (id, output) ON task.id = job.name
+    WHERE job.name = ANY($1::text[]) AND state = 'active' AND group_id IS NOT NULL
       AND heartbeat_on < clock_timestamp() - interval '${silenceSeconds} seconds'
       AND pg_postmaster_start_time() < clock_timestamp() - interval '${silenceSeconds} seconds'
     LIMIT 1000
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF job SKIP LOCKED
   ),
-  recovered AS (
-    UPDATE pgboss.job j SET
-      state = (CASE WHEN j.retry_count < j.retry_limit THEN 'retry' ELSE 'failed' END)::pgboss.job_state,
-      completed_on = CASE WHEN j.retry_count < j.retry_limit THEN NULL ELSE now() END,
-      start_after = now(),
-      output = jsonb_build_object('error', jsonb_build_object('name', 'RunLostError', 'code', 'RUN_LOST',
-        'message', 'The worker that ran this attempt went silent.', 'stack', NULL)),
-      deletion_seconds = CASE WHEN j.retry_count < j.retry_limit THEN j.deletion_seconds ELSE ${failedRetentionSeconds} END
+  again AS (
+    UPDATE pgboss.job j SET state = 'retry', start_after = now(), output = lost.output
     FROM lost
-    WHERE j.name = lost.name AND j.id = lost.id
-    RETURNING j.id, j.name, j.group_id, j.retry_count, j.output, lost.started_on
+    WHERE j.name = lost.name AND j.id = lost.id AND lost.again
+    RETURNING j.id, j.retry_count + 1 AS attempt, j.name AS task_id, j.group_id AS tenant_id, j.output, lost.started_on AS started_at
   ),
-  attempts AS (
-    INSERT INTO public.platform_attempts (run_id, attempt, task_id, tenant_id, result, error, started_at, worker)
-    SELECT id, retry_count + 1, name, group_id, 'lost', output->'error', started_on, 'unknown' FROM recovered
-    ON CONFLICT DO NOTHING
+  ended AS (
+    DELETE FROM pgboss.job j USING lost
+    WHERE j.name = lost.name AND j.id = lost.id AND NOT lost.again
+    RETURNING lost.output AS answered, ${endedJob('j', {
+      state: `'failed'`,
+      output: 'NULL::jsonb',
+      error: `lost.output->'error'`,
+      fingerprint: `lost.output->'failure'->>'fingerprint'`,
+      attempt: 'j.retry_count + 1',
+      started_at: 'j.started_on',
+      worker: 'NULL::text',
+      credentials: 'NULL::jsonb',
+    })}
   ),
-  announced AS (SELECT pg_notify('${readyChannel}', name) FROM recovered GROUP BY name)
-  SELECT id, (SELECT count(*) FROM announced) AS announced FROM recovered`
+  ${keepEnded},
+  failed AS (
+    SELECT id, attempt, task_id, tenant_id, 'lost' AS result, output, started_at, 'unknown' AS worker, false AS ended
+    FROM again
+    UNION ALL
+    SELECT id, attempt, task_id, tenant_id, 'lost', answered, started_at, 'unknown', true FROM ended
+  ),
+  ${keepFailed},
+  announced AS (SELECT pg_notify('${readyChannel}', task_id) FROM again GROUP BY task_id)
+  SELECT task_id AS "taskId", tenant_id AS "tenantId", ended AS failed,
+    (SELECT count(*) FROM announced) AS announced FROM failed`
 
-/** Gives runs of silent workers back. Answers how many. */
-export async function recoverLost(database: Database, taskIds: readonly string[]): Promise<number> {
-  const { rows } = await database.query(recoverSql, [taskIds])
-  return rows.length
+const lostError: RunError = {
+  name: 'RunLostError',
+  code: 'RUN_LOST',
+  message: 'The worker that ran this attempt went silent.',
+  stack: null,
+}
+
+export interface Lost {
+  taskId: string
+  tenantId: string
+  /** It has no attempt left. */
+  failed: boolean
+}
+
+/** Gives runs of silent workers back. */
+export async function recoverLost(database: Database, taskIds: readonly string[]): Promise<Lost[]> {
+  const failures = taskIds.map((taskId) => JSON.stringify(toKeptFailure(taskId, lostError)))
+  return (await database.query<Lost>(recoverSql, [taskIds, failures])).rows
 }

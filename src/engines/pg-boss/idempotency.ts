@@ -16,7 +16,7 @@ export interface KeyClaim {
 /**
  * One upsert for all keys; the primary key serialises concurrent claims of one key. A run that this statement cannot
  * see was queued by a transaction that committed after it began: it is open, so its key is taken.
- * Index: the primary keys of both tables.
+ * Index: the primary keys of the three tables.
  */
 const claimSql = `
   INSERT INTO public.platform_idempotency_keys AS held (tenant_id, task_id, key_hash, run_id, expires_at)
@@ -33,6 +33,8 @@ const claimSql = `
           WHERE j.name = held.task_id AND j.id = held.run_id
             AND (j.state IN ('failed', 'cancelled')
               OR (j.state = 'created' AND j.data->'expiresAt' < ${nowMs}))
+        ) AND NOT EXISTS (
+          SELECT 1 FROM public.platform_runs WHERE id = held.run_id AND state <> 'completed'
         ) AS reusable
       ) AS verdict
     )

@@ -1,81 +1,96 @@
-/** Reading runs. pg-boss's tables are the truth about them. */
+/** Reading runs: those that are open from pg-boss's tables, those that have ended from the platform's. */
 import type { Database } from '../../db/database.ts'
-import { InvalidRunFilterError } from '../../errors.ts'
+import { type Bind, contentConditions, pageConditions } from '../../runs/conditions.ts'
+import { isRunId } from '../../runs/filter.ts'
+import { endedPage, pageSettings } from '../../runs/list-ended.ts'
+import { type RunRow, runColumns, toRun } from '../../runs/run-row.ts'
 import type { Run, RunState } from '../../task/run.ts'
 import type { RunFilter, RunPage } from '../engine.ts'
-import { heldUntil, type JobRow, runColumns, toRun } from './job.ts'
+import { jobAsRun } from './job.ts'
 
-/** A job's key is (name, id) and a caller knows the id alone: one probe per task. Index: the primary key. */
+/**
+ * In one statement, so that a run which ends meanwhile is seen in one of its places. A job's key is (name, id) and a
+ * caller knows the id alone: one probe per task. Index: the primary keys.
+ */
 const byIdSql = `
-  SELECT ${runColumns} FROM pgboss.job
-  WHERE id = ANY($1::uuid[]) AND name IN (SELECT name FROM pgboss.queue) AND group_id IS NOT NULL`
+  SELECT ${runColumns} FROM (
+    SELECT ${jobAsRun('job')} FROM pgboss.job AS job
+    WHERE job.id = ANY($1::uuid[]) AND job.name IN (SELECT name FROM pgboss.queue) AND job.group_id IS NOT NULL
+  ) AS run
+  UNION ALL
+  SELECT ${runColumns} FROM public.platform_runs WHERE id = ANY($1::uuid[])`
 
 export async function readRuns(database: Database, runIds: readonly string[]): Promise<Run[]> {
   const wellFormed = runIds.filter(isRunId)
   if (wellFormed.length === 0) return []
-  const { rows } = await database.query<JobRow>(byIdSql, [wellFormed])
+  const { rows } = await database.query<RunRow>(byIdSql, [wellFormed])
   return rows.map(toRun)
 }
 
-/** The same words as readState in job.ts, as conditions. */
-const stateConditions: Record<RunState, string> = {
-  scheduled: `state = 'created' AND start_after > now() AND start_after <> '${heldUntil}' AND NOT lapsed`,
-  held: `state < 'active' AND start_after = '${heldUntil}'`,
-  queued: `state = 'created' AND start_after <= now() AND NOT lapsed`,
-  running: `state = 'active'`,
-  retrying: `state = 'retry' AND start_after <> '${heldUntil}'`,
-  completed: `state = 'completed'`,
-  failed: `state = 'failed'`,
-  cancelled: `state = 'cancelled' AND coalesce(output->>'expired', '') <> 'true'`,
-  expired: `(state = 'cancelled' AND output->>'expired' = 'true' OR lapsed)`,
-}
-
-/**
- * Newest first, keyset by (created_on, id). Each task's page is read from its own index in order and the pages are
- * merged, so the cost is the page and not the table. Index: pg-boss's job_i15 (name, created_on).
- */
+/** Newest first, keyset by (created_at, id): two streams in that order, merged as far as the page goes. */
 export async function listRuns(database: Database, filter: RunFilter): Promise<RunPage> {
-  const values: unknown[] = []
-  const bind = (value: unknown) => `$${values.push(value)}`
-  const conditions = ['name = queue.name', 'group_id IS NOT NULL']
-  if (filter.tenantId !== undefined) conditions.push(`group_id = ${bind(filter.tenantId)}`)
-  if (filter.tag !== undefined) conditions.push(`data->'tags' ? ${bind(filter.tag)}`)
-  if (filter.states)
-    conditions.push(`(${filter.states.map((state) => `(${stateConditions[state]})`).join(' OR ')})`)
-  if (filter.after !== undefined) {
-    const [createdOn, id] = readCursor(filter.after)
-    const at = bind(createdOn)
-    conditions.push(
-      `created_on <= ${at}::timestamptz AND (created_on, id) < (${at}::timestamptz, ${bind(id)}::uuid)`,
-    )
-  }
-  const queues = filter.taskId === undefined ? 'true' : `queue.name = ${bind(filter.taskId)}`
-  const limit = bind(filter.limit + 1)
-  const { rows } = await database.query<JobRow & { cursor: string }>(
-    `SELECT page.* FROM pgboss.queue AS queue CROSS JOIN LATERAL (
-       SELECT * FROM (
-         SELECT ${runColumns}, created_on::text || '_' || id AS cursor FROM pgboss.job
-         WHERE name = queue.name AND group_id IS NOT NULL
-       ) AS job
-       WHERE ${conditions.filter((condition) => !condition.startsWith('group_id IS')).join(' AND ')}
-       ORDER BY created_on DESC, id DESC LIMIT ${limit}
-     ) AS page
-     WHERE ${queues}
-     ORDER BY page.created_on DESC, page.id DESC LIMIT ${limit}`,
-    values,
-  )
+  const { text, values } = pageStatement(filter)
+  const { rows } = await database.queryWith<RunRow & { cursor: string }>(pageSettings, text, values)
   const page = rows.slice(0, filter.limit)
   return { runs: page.map(toRun), next: rows.length > filter.limit ? (page.at(-1)?.cursor ?? null) : null }
 }
 
-function readCursor(after: string): [createdOn: string, id: string] {
-  const [createdOn = '', id = ''] = after.split('_')
-  if (!isRunId(id) || !/^\d{4}-\d{2}-\d{2} [\d:.]+[+-][\d:]+$/.test(createdOn)) {
-    throw new InvalidRunFilterError('`after` is not the `next` of a page of runs.')
-  }
-  return [createdOn, id]
+/** One row more than the page has, to know whether another follows. */
+export function pageStatement(filter: RunFilter): { text: string; values: unknown[] } {
+  const values: unknown[] = []
+  const bind = (value: unknown) => `$${values.push(value)}`
+  const streams = [openPage(filter, bind), endedPage(filter, bind)].filter((stream) => stream !== null)
+  const text = `
+    SELECT *, created_at::text || '_' || id AS cursor FROM (${streams.join(' UNION ALL ')}) AS run
+    ORDER BY created_at DESC, id DESC LIMIT ${bind(filter.limit + 1)}`
+  return { text, values }
 }
 
-export function isRunId(text: string): boolean {
-  return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text)
+/** Index: cgk_job_tenant (boss.ts) for what waits, pg-boss's job_i7 for what runs. */
+const openRunSql = `
+  SELECT tenant_id AS "tenantId" FROM unnest($3::text[]) AS tenant_id
+  WHERE EXISTS (
+    SELECT FROM pgboss.job WHERE name = $1 AND group_id = tenant_id AND group_id IS NOT NULL
+      AND state < 'active' AND NOT blocked AND data->'tags' ? $2
+  ) OR EXISTS (
+    SELECT FROM pgboss.job WHERE name = $1 AND group_id = tenant_id AND state = 'active' AND data->'tags' ? $2
+  )`
+
+export async function tenantsWithOpenRun(
+  database: Database,
+  taskId: string,
+  tag: string,
+  tenantIds: readonly string[],
+): Promise<string[]> {
+  const { rows } = await database.query<{ tenantId: string }>(openRunSql, [taskId, tag, tenantIds])
+  return rows.map(({ tenantId }) => tenantId)
+}
+
+/**
+ * Each task's page is read from its own index in order, and the pages are merged. Index: pg-boss's job_i15 (name,
+ * created_on).
+ */
+function openPage(filter: RunFilter, bind: Bind): string {
+  const columns = { createdAt: 'run.created_at', id: 'run.id' }
+  const conditions = [
+    ...contentConditions(filter, bind),
+    ...pageConditions(filter, bind, columns),
+    // What upkeep has still to move (sweep.ts). Index: pg-boss's job_i16.
+    ...(filter.states?.every(isMoved) ? ['run.finished_at IS NOT NULL'] : []),
+  ]
+  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
+  const limit = bind(filter.limit + 1)
+  return `
+    SELECT page.* FROM pgboss.queue AS queue CROSS JOIN LATERAL (
+      SELECT ${runColumns} FROM (
+        SELECT ${jobAsRun('job')} FROM pgboss.job AS job WHERE job.name = queue.name AND job.group_id IS NOT NULL
+      ) AS run
+      ${where}
+      ORDER BY run.created_at DESC, run.id DESC LIMIT ${limit}
+    ) AS page`
+}
+
+/** A run whose time to start is over has expired for everybody, and is a job until a worker comes to it. */
+function isMoved(state: RunState): boolean {
+  return state === 'completed' || state === 'failed' || state === 'cancelled'
 }

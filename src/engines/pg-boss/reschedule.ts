@@ -1,9 +1,9 @@
 /** Another start for a run that waits for its first. */
 import type { Database } from '../../db/database.ts'
+import { isRunId } from '../../runs/filter.ts'
 import type { Start } from '../engine.ts'
 import { readyChannel } from './boss.ts'
 import { heldUntil } from './job.ts'
-import { isRunId } from './read.ts'
 
 /** Index: the primary key, one probe per task. One that was put off has an output that says why. */
 const rescheduleSql = `

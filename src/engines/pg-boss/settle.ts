@@ -6,10 +6,13 @@
  */
 import type { Database } from '../../db/database.ts'
 import { isActive } from '../../holds/hold.ts'
+import { keepEnded } from '../../runs/history.ts'
+import { keepFailed, toKeptFailure } from '../../runs/keep-failed.ts'
 import { heldByTenant, type Outcome } from '../../task/outcome.ts'
-import { failedRetentionSeconds, readyChannel } from './boss.ts'
+import type { CredentialVersions } from '../../task/services.ts'
+import { readyChannel } from './boss.ts'
 import type { Claim } from './claim.ts'
-import { heldUntil, jobTable } from './job.ts'
+import { endedJob, heldUntil, jobTable } from './job.ts'
 
 export type SettledKind = Exclude<Outcome['kind'], 'abandoned'> | 'expired'
 
@@ -18,17 +21,23 @@ export interface Settlement {
   kind: SettledKind
   /** Until the run is due again, for retry and postponed. */
   delayMs: number
-  /** JSON text for the job's output. */
+  /** JSON text: what `run` returned, or why it is to be tried again, has failed, or waits. */
   output: string
+  /** That the attempt worked with; JSON text, or null. */
+  credentials: string | null
   /** What it is held by, for held. */
   heldBy?: string
 }
 
 /**
  * Index: the primary key (name, id). `state::text` and the switches leave the planner no other way: with old statistics
- * it would read every running or every kept job instead.
+ * it would read every running job instead.
  */
 const byPrimaryKey = ['enable_hashjoin', 'off', 'enable_mergejoin', 'off']
+
+/** The fence: the job is still the one that was claimed. */
+const isTheirs = `j.name = answer.name AND j.id = answer.id
+  AND j.state::text = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on`
 
 /**
  * A run is held only while its tenant is suspended or its service is held. The lock on the row that says so makes that
@@ -37,64 +46,91 @@ const byPrimaryKey = ['enable_hashjoin', 'off', 'enable_mergejoin', 'off']
  */
 const settleSql = `
   WITH answer AS (
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::text[], $6::float8[], $7::text[])
-      AS answer (name, id, retry_count, started_on, kind, delay_ms, output)
+    SELECT * FROM unnest(
+      $1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::jsonb[], $8::text[], $9::float8[]
+    ) AS answer (name, id, retry_count, started_on, credentials, output, kind, delay_ms)
   ),
   suspended AS (
-    SELECT slug FROM public.organizations WHERE slug = ANY($9::text[]) AND status = 'suspended' FOR SHARE
+    SELECT slug FROM public.organizations WHERE slug = ANY($10::text[]) AND status = 'suspended' FOR SHARE
   ),
   held AS (
     SELECT tenant_id, service FROM public.platform_holds
-    WHERE (tenant_id, service) IN (SELECT * FROM unnest($9::text[], $10::text[])) AND ${isActive} FOR SHARE
+    WHERE (tenant_id, service) IN (SELECT * FROM unnest($10::text[], $11::text[])) AND ${isActive} FOR SHARE
   ),
-  settled AS (
+  waiting AS (
     UPDATE ${jobTable} j SET
       state = (CASE
-        WHEN answer.kind IN ('completed', 'retry', 'failed', 'cancelled') THEN answer.kind
-        WHEN answer.kind = 'expired' THEN 'cancelled'
-        WHEN j.retry_count > 0 THEN 'retry'
+        WHEN answer.kind = 'retry' OR j.retry_count > 0 THEN 'retry'
         ELSE 'created' END)::pgboss.job_state,
-      output = answer.output::jsonb,
-      completed_on = CASE WHEN answer.kind IN ('completed', 'failed', 'cancelled', 'expired') THEN now() END,
+      output = answer.output,
       start_after = CASE
         WHEN answer.kind IN ('retry', 'postponed') THEN now() + answer.delay_ms * interval '1 millisecond'
-        WHEN answer.kind = 'held' AND (CASE answer.output::jsonb->>'held'
+        WHEN CASE answer.output->>'held'
           WHEN '${heldByTenant}' THEN j.group_id IN (SELECT slug FROM suspended)
-          ELSE (j.group_id, answer.output::jsonb->>'held') IN (SELECT tenant_id, service FROM held) END)
+          ELSE (j.group_id, answer.output->>'held') IN (SELECT tenant_id, service FROM held) END
           THEN '${heldUntil}'
-        WHEN answer.kind = 'held' THEN now() + interval '1 second'
-        ELSE j.start_after END,
-      started_on = CASE WHEN answer.kind IN ('postponed', 'held', 'expired') THEN NULL ELSE j.started_on END,
-      data = CASE WHEN (answer.kind = 'postponed' OR answer.kind = 'held' AND answer.output::jsonb->'begun' = 'true') AND jsonb_typeof(j.data) = 'object'
-        THEN j.data - 'expiresAt' ELSE j.data END,
-      deletion_seconds = CASE WHEN answer.kind = 'failed' THEN ${failedRetentionSeconds} ELSE j.deletion_seconds END
+        ELSE now() + interval '1 second' END,
+      started_on = CASE WHEN answer.kind IN ('postponed', 'held') THEN NULL ELSE j.started_on END,
+      data = CASE WHEN (answer.kind = 'postponed' OR answer.kind = 'held' AND answer.output->'begun' = 'true') AND jsonb_typeof(j.data) = 'object'
+        THEN j.data - 'expiresAt' ELSE j.data END
     FROM answer
-    WHERE j.name = answer.name AND j.id = answer.id
-      AND j.state::text = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
-    RETURNING j.id, j.name, j.group_id, j.retry_count, answer.started_on, answer.kind, answer.delay_ms, j.output
+    WHERE answer.kind IN ('retry', 'postponed', 'held') AND ${isTheirs}
+    RETURNING j.id, j.name AS task_id, j.group_id AS tenant_id, j.retry_count + 1 AS attempt, j.output,
+      answer.started_on, answer.kind, answer.delay_ms
   ),
-  attempts AS (
-    INSERT INTO public.platform_attempts (run_id, attempt, task_id, tenant_id, result, error, started_at, worker)
-    SELECT id, retry_count + 1, name, group_id, kind, output->'error', started_on, $8
-    FROM settled WHERE kind IN ('retry', 'failed')
-    ON CONFLICT DO NOTHING
+  ended AS (
+    DELETE FROM ${jobTable} j USING answer
+    WHERE answer.kind IN ('completed', 'failed', 'cancelled', 'expired') AND ${isTheirs}
+    RETURNING answer.output AS answered, ${endedJob('j', {
+      state: 'answer.kind',
+      output: `CASE WHEN answer.kind = 'completed' THEN nullif(answer.output, 'null') END`,
+      error: `CASE WHEN answer.kind = 'failed' THEN answer.output->'error' END`,
+      fingerprint: `answer.output->'failure'->>'fingerprint'`,
+      attempt: `CASE WHEN answer.kind = 'expired' THEN j.retry_count ELSE j.retry_count + 1 END`,
+      started_at: `CASE WHEN answer.kind <> 'expired' THEN j.started_on END`,
+      worker: '$7',
+      credentials: 'answer.credentials',
+    })}
   ),
+  ${keepEnded},
+  failed AS (
+    SELECT id, attempt, task_id, tenant_id, kind AS result, output, started_on AS started_at, $7 AS worker
+    FROM waiting WHERE kind = 'retry'
+    UNION ALL
+    SELECT id, attempt, task_id, tenant_id, state, answered, started_at, worker FROM ended WHERE state = 'failed'
+  ),
+  ${keepFailed},
   announced AS (
-    SELECT pg_notify('${readyChannel}', name) FROM settled
-    WHERE kind IN ('retry', 'postponed') AND delay_ms <= 0 GROUP BY name
+    SELECT pg_notify('${readyChannel}', task_id) FROM waiting
+    WHERE kind IN ('retry', 'postponed') AND delay_ms <= 0 GROUP BY task_id
   )
-  SELECT id, (SELECT count(*) FROM announced) AS announced FROM settled`
+  SELECT id, (SELECT count(*) FROM announced) AS announced FROM waiting
+  UNION ALL
+  SELECT id, 0 FROM ended`
 
 /**
- * The common case in a shape of its own, a tenth of the work to plan and to send: completed without an output.
- * Index: the primary key.
+ * The common case in a shape of its own, half the work to plan: all have completed. Index: the primary key.
  */
 const completeSql = `
-  UPDATE ${jobTable} j SET state = 'completed', completed_on = now(), output = NULL
-  FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[]) AS answer (name, id, retry_count, started_on)
-  WHERE j.name = answer.name AND j.id = answer.id
-    AND j.state::text = 'active' AND j.retry_count = answer.retry_count AND j.started_on = answer.started_on
-  RETURNING j.id`
+  WITH answer AS (
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::jsonb[])
+      AS answer (name, id, retry_count, started_on, credentials, output)
+  ),
+  ended AS (
+    DELETE FROM ${jobTable} j USING answer WHERE ${isTheirs}
+    RETURNING ${endedJob('j', {
+      state: `'completed'`,
+      output: `nullif(answer.output, 'null')`,
+      error: 'NULL::jsonb',
+      fingerprint: 'NULL::text',
+      attempt: 'j.retry_count + 1',
+      started_at: 'j.started_on',
+      worker: '$7',
+      credentials: 'answer.credentials',
+    })}
+  ),
+  ${keepEnded}
+  SELECT id FROM ended`
 
 /** The ids that were settled; the others were not ours any more. */
 export async function settle(
@@ -103,66 +139,63 @@ export async function settle(
   worker: string,
 ): Promise<Set<string>> {
   const claims = settlements.map(({ claim }) => claim)
-  const fences = [
+  const answers = [
     claims.map((claim) => claim.taskId),
     claims.map((claim) => claim.id),
     claims.map((claim) => claim.retryCount),
     claims.map((claim) => claim.startedOn),
+    settlements.map(({ credentials }) => credentials),
+    settlements.map(({ output }) => output),
+    worker,
   ]
   const held = settlements.filter(({ kind }) => kind === 'held')
-  const plain = settlements.every(({ kind, output }) => kind === 'completed' && output === 'null')
-  const { rows } = plain
-    ? await database.queryWith<{ id: string }>(byPrimaryKey, completeSql, fences)
+  const allCompleted = settlements.every(({ kind }) => kind === 'completed')
+  const { rows } = allCompleted
+    ? await database.queryWith<{ id: string }>(byPrimaryKey, completeSql, answers)
     : await database.queryWith<{ id: string }>(byPrimaryKey, settleSql, [
-        ...fences,
+        ...answers,
         settlements.map(({ kind }) => kind),
         settlements.map(({ delayMs }) => delayMs),
-        settlements.map(({ output }) => output),
-        worker,
         held.map(({ claim }) => claim.tenantId),
         held.map(({ heldBy }) => heldBy),
       ])
   return new Set(rows.map(({ id }) => id))
 }
 
-export function toSettlement(claim: Claim, outcome: Exclude<Outcome, { kind: 'abandoned' }>): Settlement {
+export function toSettlement(
+  claim: Claim,
+  outcome: Exclude<Outcome, { kind: 'abandoned' }>,
+  versions: CredentialVersions = {},
+): Settlement {
+  const credentials = Object.keys(versions).length > 0 ? JSON.stringify(versions) : null
+  const settled = { claim, kind: outcome.kind, delayMs: 0, credentials }
   switch (outcome.kind) {
     case 'completed':
-      return { claim, kind: 'completed', delayMs: 0, output: JSON.stringify(outcome.output) }
-    case 'retry':
-      return {
-        claim,
-        kind: 'retry',
-        delayMs: outcome.delayMs,
-        output: JSON.stringify({ error: outcome.error }),
-      }
+      return { ...settled, output: JSON.stringify(outcome.output) }
+    case 'retry': {
+      const { delayMs, error } = outcome
+      return { ...settled, delayMs, output: JSON.stringify(toKeptFailure(claim.taskId, error)) }
+    }
     case 'failed':
-      return { claim, kind: 'failed', delayMs: 0, output: JSON.stringify({ error: outcome.error }) }
+      return { ...settled, output: JSON.stringify(toKeptFailure(claim.taskId, outcome.error)) }
     case 'cancelled':
-      return { claim, kind: 'cancelled', delayMs: 0, output: 'null' }
-    case 'postponed':
-      return {
-        claim,
-        kind: 'postponed',
-        delayMs: outcome.delayMs,
-        output: JSON.stringify({ error: outcome.reason }),
-      }
-    case 'held':
-      return {
-        claim,
-        kind: 'held',
-        delayMs: 0,
-        output: JSON.stringify({ held: outcome.by, begun: outcome.begun, error: outcome.reason }),
-        heldBy: outcome.by,
-      }
+      return { ...settled, output: 'null' }
+    case 'postponed': {
+      const { delayMs, reason: error } = outcome
+      return { ...settled, delayMs, output: JSON.stringify({ error }) }
+    }
+    case 'held': {
+      const { by, begun, reason: error } = outcome
+      return { ...settled, output: JSON.stringify({ held: by, begun, error }), heldBy: by }
+    }
   }
 }
 
 /** Claimed and never started. */
 export function handedBack(claim: Claim): Settlement {
-  return { claim, kind: 'postponed', delayMs: 0, output: 'null' }
+  return { claim, kind: 'postponed', delayMs: 0, output: 'null', credentials: null }
 }
 
 export function expired(claim: Claim): Settlement {
-  return { claim, kind: 'expired', delayMs: 0, output: JSON.stringify({ expired: true }) }
+  return { claim, kind: 'expired', delayMs: 0, output: 'null', credentials: null }
 }

@@ -6,6 +6,9 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
+import { toKeptFailure } from '../../runs/keep-failed.ts'
+import type { RunError } from '../../task/json.ts'
+import { recordBatch } from '../../telemetry/settled.ts'
 import type { Pace } from './pace.ts'
 import { type Settlement, settle } from './settle.ts'
 
@@ -62,6 +65,7 @@ export class Settler {
       await this.#gather()
       const batch = this.#waiting.splice(0, maxBatch)
       const settled = await this.#settleSurely(batch)
+      recordBatch(batch.length)
       for (const settlement of batch) this.#onSettled(settlement, settled.has(settlement.claim.id))
     }
   }
@@ -104,6 +108,8 @@ export class Settler {
   /** Its output or error is what Postgres will not take; the outcome itself stands. */
   async #settleBare(settlement: Settlement, error: unknown): Promise<Set<string>> {
     const run = settlement.claim.id
+    const { taskId } = settlement.claim
+    const unstorable = JSON.stringify(toKeptFailure(taskId, unstorableResult))
     if (settlement.output === unstorable) {
       this.#logger.error({ err: error, run }, 'Postgres refused to settle a run; it will count as lost')
       return new Set()
@@ -113,14 +119,12 @@ export class Settler {
   }
 }
 
-const unstorable = JSON.stringify({
-  error: {
-    name: 'UnstorableResult',
-    code: null,
-    message: 'Postgres refused the result of this run.',
-    stack: null,
-  },
-})
+const unstorableResult: RunError = {
+  name: 'UnstorableResult',
+  code: null,
+  message: 'Postgres refused the result of this run.',
+  stack: null,
+}
 
 /** Data exceptions, violated constraints, exceeded limits: trying the same again cannot help. */
 function isRefusal(error: unknown): boolean {

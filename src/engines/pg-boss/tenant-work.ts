@@ -1,5 +1,6 @@
 /** All the work of one tenant: for suspending, resuming and deleting it. Index: cgk_job_tenant, job_i7 (boss.ts). */
 import type { Database } from '../../db/database.ts'
+import { forgetTenant } from '../../runs/forget-tenant.ts'
 import { heldByTenant } from '../../task/outcome.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import { readyChannel } from './boss.ts'
@@ -23,15 +24,9 @@ const releaseSql = `
   )
   SELECT pg_notify('${readyChannel}', name) FROM released GROUP BY name`
 
-/** Finished runs go as well: a deleted tenant leaves no payload behind. */
-const dropRunsSql = 'DELETE FROM pgboss.job WHERE group_id = $1'
+const dropJobsSql = 'DELETE FROM pgboss.job WHERE group_id = $1'
 
-/** After the runs: a claim locks a run before the hold on its service, and both in one statement would do so in any order. */
-const dropRestSql = `
-  WITH keys AS (DELETE FROM public.platform_idempotency_keys WHERE tenant_id = $1),
-    holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
-    events AS (DELETE FROM public.platform_webhook_events WHERE tenant_id = $1)
-  DELETE FROM public.platform_attempts WHERE tenant_id = $1`
+const dropKeysSql = 'DELETE FROM public.platform_idempotency_keys WHERE tenant_id = $1'
 
 export function tenantWork(database: Database): TenantWork {
   return {
@@ -43,8 +38,10 @@ export function tenantWork(database: Database): TenantWork {
       await database.query(releaseSql, [tenantId])
     },
     async drop(tenantId) {
-      await database.query(dropRunsSql, [tenantId])
-      await database.query(dropRestSql, [tenantId])
+      // Jobs first: a run that ends meanwhile is in history then, and a claim locks a run before the hold on its service.
+      await database.query(dropJobsSql, [tenantId])
+      await database.query(dropKeysSql, [tenantId])
+      await forgetTenant(database, tenantId)
     },
   }
 }

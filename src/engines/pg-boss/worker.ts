@@ -7,9 +7,13 @@
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
+import { addUpCounts } from '../../runs/counts.ts'
+import { addUpFailures } from '../../runs/failure-counts.ts'
+import { deleteOutdated, type Retention } from '../../runs/retention.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
 import { heldByTenant } from '../../task/outcome.ts'
+import { recordLost } from '../../telemetry/settled.ts'
 import type { Worker, WorkOptions } from '../engine.ts'
 import type { Boss } from './boss.ts'
 import { claim, type Held } from './claim.ts'
@@ -18,10 +22,10 @@ import { type Flight, Flights } from './flights.ts'
 import { recoverLost } from './heartbeat.ts'
 import { Pace } from './pace.ts'
 import { releaseHeld } from './release.ts'
-import { deleteOutdated } from './retention.ts'
 import { setAside } from './set-aside.ts'
 import { expired, handedBack, type Settlement, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
+import { sweepEnded } from './sweep.ts'
 import { Ticker } from './ticker.ts'
 
 const maxClaim = 500
@@ -40,6 +44,7 @@ export interface WorkerDependencies {
   /** Where claims, settlements and heartbeats travel. */
   queue: Database
   boss: Boss
+  retention: Retention
   /** Whether notifications arrive right now. */
   isListening(): boolean
   onStopped(worker: PgBossWorker): void
@@ -215,8 +220,10 @@ export class PgBossWorker implements Worker {
       attempt: one.retryCount + 1,
       maxAttempts: one.retryLimit + 1,
       signal: abort.signal,
+      trace: one.data.trace,
+      waitedMs: one.waitedMs,
     }
-    const outcome = await execute(task, one.data.payload, attempt, {
+    const { outcome, credentials } = await execute(task, one.data.payload, attempt, {
       database: this.#dependencies.database,
       dispatcher: this.#options.dispatcher,
       services: this.#options.services,
@@ -226,7 +233,7 @@ export class PgBossWorker implements Worker {
     this.#busy -= 1
     this.#pace.finished()
     if (outcome.kind === 'abandoned') this.#flights.remove(one)
-    else this.#settler.add(toSettlement(one, outcome))
+    else this.#settler.add(toSettlement(one, outcome, credentials))
     if (!this.#stopping) this.#fillSlots()
     this.#wakeUp()
   }
@@ -309,12 +316,17 @@ export class PgBossWorker implements Worker {
   /** A worker that was frozen or cut off, and is back, first says so: its own runs are not lost. */
   async #recover(): Promise<void> {
     await this.#flights.beat(this.#queue)
-    const recovered = await recoverLost(this.#queue, [...this.#tasks.keys()])
-    if (recovered > 0) this.#logger.warn({ runs: recovered }, 'Took back runs of a worker that went silent')
+    const lost = await recoverLost(this.#queue, [...this.#tasks.keys()])
+    recordLost(lost)
+    if (lost.length > 0)
+      this.#logger.warn({ runs: lost.length }, 'Took back runs of a worker that went silent')
   }
 
   async #maintain(): Promise<void> {
+    await sweepEnded(this.#queue)
     await this.#dependencies.boss.supervise()
-    await deleteOutdated(this.#queue)
+    await addUpCounts(this.#queue)
+    await addUpFailures(this.#queue)
+    await deleteOutdated(this.#queue, this.#dependencies.retention)
   }
 }

@@ -34,10 +34,12 @@ export async function adopt(
     tenantAs: known?.tenantAs ?? null,
     // What it repeats had them.
     parent: null,
+    by: run.isReplay ? { kind: 'replay', ref: tagged } : { kind: 'app', ref: 'Trigger.dev' },
     key: null,
     replayOf: run.isReplay ? tagged : null,
     priority: run.priority ?? 0,
     maxAttempts,
+    trace: null,
   }
   metadata.set(factsKey, { ...facts })
   await metadata.flush()

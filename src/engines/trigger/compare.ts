@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { AnyTask } from '../../task/define.ts'
 import type { TaskIndex } from './build.ts'
 import { toDeployed } from './deploy.ts'
+import { tickTaskId } from './tick.ts'
 
 export interface Difference {
   taskId: string
@@ -14,14 +15,21 @@ export interface Difference {
 export function findDifferences(tasks: readonly AnyTask[], index: TaskIndex): Difference[] {
   const indexed = new Map(index.tasks.map((task) => [task.id, task]))
   const registered = new Set(tasks.map(({ id }) => id))
-  const unknown = index.tasks.filter(({ id }) => !registered.has(id))
+  const unknown = index.tasks.filter(({ id }) => !registered.has(id) && id !== tickTaskId)
   return [
+    ...(indexed.has(tickTaskId) ? [] : [withoutTicks]),
     ...tasks.flatMap((task) => {
       const found = indexed.get(task.id)
       return found ? compareTask(task, found, index) : [missing(task.id)]
     }),
     ...unknown.map(({ id, filePath }) => surplus(id, filePath)),
   ]
+}
+
+const withoutTicks: Difference = {
+  taskId: tickTaskId,
+  what: 'task',
+  problem: 'is what ticks the schedules, and Trigger.dev does not find it: call toTriggerTasks',
 }
 
 function missing(taskId: string): Difference {

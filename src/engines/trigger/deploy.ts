@@ -10,6 +10,7 @@ import { InvalidPayloadError } from '../../errors.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { storableError } from '../../task/json.ts'
 import { TaskRegistry } from '../../task/registry.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 import { adopt } from './adopt.ts'
 import { maxDurationSeconds } from './max-duration.ts'
 import { isOf } from './owner.ts'
@@ -19,6 +20,7 @@ import { RunFailedError, retryOf } from './run-error.ts'
 import { readFacts } from './run-facts.ts'
 import { isStandIn } from './stand-in.ts'
 import { tenantInTags } from './tags.ts'
+import { defineTickTask } from './tick.ts'
 
 /** What Trigger.dev is told of a task; `cgk deploy:check` holds the index to it. */
 export interface Deployed {
@@ -63,6 +65,7 @@ export function defineTriggerTasks(
   tasks: readonly AnyTask[],
   host: RunHost,
 ): TriggerTask<string, unknown, unknown>[] {
+  defineTickTask(host)
   return new TaskRegistry(tasks).list().map((task) => toTriggerTask(task, host))
 }
 
@@ -75,11 +78,23 @@ function toTriggerTask(task: AnyTask, host: RunHost): TriggerTask<string, unknow
       const maxAttempts = run.maxAttempts ?? task.retry.maxAttempts
       const runId = await adopt(run, input, maxAttempts, host)
       refuseOtherTenant(task.id, run.tags, input)
-      const about = { runId, triggerId: run.id, attempt: attempt.number, maxAttempts, signal }
+      const about = {
+        runId,
+        triggerId: run.id,
+        attempt: attempt.number,
+        maxAttempts,
+        signal,
+        trace: carriedTrace(),
+      }
       return await runOnTrigger(task, input, about, host)
     },
     catchError: ({ error }) => retryOf(error),
   })
+}
+
+/** Of the run that this process is running. */
+function carriedTrace(): TraceCarrier | undefined {
+  return readFacts(metadata.current())?.trace ?? undefined
 }
 
 /** The dashboard replays with whatever payload it is given. What has been read, limited and tagged as one tenant's stays so. */

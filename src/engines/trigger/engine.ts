@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { ConfigError, TriggerUnavailableError } from '../../errors.ts'
+import type { CountFilter, RunCount } from '../../runs/counts.ts'
 import { type Attempt, isFinal, type Run, type RunHandle, type RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import {
@@ -17,6 +18,7 @@ import {
   workersElsewhere,
 } from '../engine.ts'
 import { type ApiOptions, TriggerApi } from './api.ts'
+import { countRuns } from './count.ts'
 import { Deliverer } from './deliver.ts'
 import { Enqueuer } from './enqueue.ts'
 import { Giver } from './give.ts'
@@ -26,7 +28,7 @@ import { Outbox } from './outbox.ts'
 import { RunReader } from './read.ts'
 import { toDelay } from './request.ts'
 import { Sender } from './send.ts'
-import { countHeld, tenantWork } from './tenant-work.ts'
+import { countHeld, tenantsWithOpenRun, tenantWork } from './tenant-work.ts'
 
 export interface TriggerEngineOptions extends ApiOptions {
   database: Database
@@ -36,6 +38,7 @@ export interface TriggerEngineOptions extends ApiOptions {
 
 export class TriggerEngine implements Engine {
   readonly name = 'trigger.dev'
+  readonly enqueuesInTransaction = false
   /** A run costs a request each time, and Trigger.dev takes 1,500 in a minute. */
   readonly askedAtMostEveryMs = 5_000
   readonly tenantWork: TenantWork
@@ -82,6 +85,11 @@ export class TriggerEngine implements Engine {
     return await this.#reader.list(filter)
   }
 
+  async counts(filter: CountFilter & { from: Date }): Promise<RunCount[]> {
+    await this.#deliverer.settled()
+    return await countRuns(this.#api, filter)
+  }
+
   attempts(runId: string): Promise<Attempt[]> {
     return this.#reader.attempts(runId)
   }
@@ -105,8 +113,18 @@ export class TriggerEngine implements Engine {
     return await this.#api.reschedule(triggerId, toDelay(start) ?? '1s')
   }
 
+  async tenantsWithOpenRun(taskId: string, tag: string, tenantIds: readonly string[]): Promise<string[]> {
+    await this.#deliverer.settled()
+    return await tenantsWithOpenRun(this.#api, taskId, tag, tenantIds)
+  }
+
   countHeld(tenantId: string, service: string): Promise<number> {
     return countHeld(this.#api, tenantId, service)
+  }
+
+  /** Trigger.dev shows its queues itself, and to ask it for all that waits would be one request for every task. */
+  async backlog(): Promise<[]> {
+    return []
   }
 
   /** What waits looks for itself (run.ts). */

@@ -32,12 +32,29 @@ export class Enqueuer {
     for (const request of requests) checkTags(request)
     // What could never be sent must not commit.
     await api.checkKey()
-    if (!transaction)
-      return requests.length === 1 ? await this.#sendOne(requests[0]!) : await this.#sendAll(requests)
-    await outbox.insert(requests, transaction)
-    const runIds = requests.map(({ id }) => id)
+    const fresh = await this.#withoutKnown(requests)
+    if (!transaction) {
+      const handles = await this.#send(fresh)
+      const ids = new Map(fresh.map((request, index) => [request, handles[index]!.id]))
+      return requests.map((request) => ({ id: ids.get(request) ?? request.id }))
+    }
+    await outbox.insert(fresh, transaction)
+    const runIds = fresh.map(({ id }) => id)
     transaction.afterCommit(() => leaveScopes(() => deliverer.deliver(runIds)))
-    return runIds.map((id) => ({ id }))
+    return requests.map(({ id }) => ({ id }))
+  }
+
+  /** Trigger.dev would take a run that has failed for one that may be made again. */
+  async #withoutKnown(requests: readonly RunRequest[]): Promise<readonly RunRequest[]> {
+    const repeatable = requests.flatMap((request) => (request.repeatable ? [request.id] : []))
+    if (repeatable.length === 0) return requests
+    const known = await this.#dependencies.outbox.knownAmong(repeatable)
+    return requests.filter(({ id }) => !known.has(id))
+  }
+
+  async #send(requests: readonly RunRequest[]): Promise<RunHandle[]> {
+    if (requests.length === 0) return []
+    return requests.length === 1 ? await this.#sendOne(requests[0]!) : await this.#sendAll(requests)
   }
 
   async #sendOne(request: RunRequest): Promise<RunHandle[]> {

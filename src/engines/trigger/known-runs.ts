@@ -64,12 +64,17 @@ function toRun({ input, refused, createdAt }: KnownRun, request: NonNullable<Kno
     payload: input,
     output: null,
     error: refused,
+    fingerprint: null,
     parentRunId: request.parentRunId,
+    triggeredBy: request.triggeredBy,
     replayOf: request.replayOf,
     idempotencyKey: request.idempotency?.key ?? null,
+    traceparent: request.trace?.traceparent ?? null,
     createdAt,
     runAt: startAt,
     startedAt: null,
     finishedAt: null,
+    worker: null,
+    credentials: {},
   }
 }

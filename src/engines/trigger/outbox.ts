@@ -128,6 +128,12 @@ export class Outbox {
     return row ? { ...row, request: row.request && revive(row.request) } : null
   }
 
+  /** Those of these runs that somebody has asked for already. */
+  async knownAmong(runIds: readonly string[]): Promise<Set<string>> {
+    const { rows } = await this.#database.query<{ id: string }>(knownAmongSql, [runIds])
+    return new Set(rows.map(({ id }) => id))
+  }
+
   async countDue(tenantId: string): Promise<number> {
     const { rows } = await this.#database.query<{ count: number }>(countDueSql, [tenantId])
     return rows[0]?.count ?? 0
@@ -218,6 +224,10 @@ const findSql = `
   SELECT trigger_id AS "triggerId", request - 'input' AS request, request -> 'input' AS input, refused,
     created_at AS "createdAt", sent_at AS "sentAt"
   FROM public.platform_trigger_runs WHERE run_id = $1`
+
+/** Index: the primary key. */
+const knownAmongSql = `
+  SELECT run_id AS id FROM public.platform_trigger_runs WHERE run_id = ANY ($1::uuid[])`
 
 /** Index: platform_trigger_runs_due, which is empty but for what waits. */
 const countDueSql = `

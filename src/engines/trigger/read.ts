@@ -109,7 +109,7 @@ export class RunReader {
   /** Failed attempts, first to last. */
   async attempts(runId: string): Promise<Attempt[]> {
     const id = isTriggerId(runId) ? ((await this.getByTriggerId(runId))?.id ?? '') : runId
-    return isUuid(id) ? await readAttempts(this.#database, id) : []
+    return await readAttempts(this.#database, id)
   }
 
   /** Lists tell neither payload nor output nor error, so each run is read. One that cannot be is shown as it is listed. */
@@ -156,7 +156,7 @@ export class RunReader {
  */
 const completeSql = `
   SELECT asked.trigger_id AS "triggerId", (
-    SELECT jsonb_build_object('attempt', attempt, 'result', result, 'error', error)
+    SELECT jsonb_build_object('attempt', attempt, 'result', result, 'error', error, 'fingerprint', fingerprint)
     FROM public.platform_attempts WHERE run_id = asked.run_id ORDER BY attempt DESC LIMIT 1
   ) AS last
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[])

@@ -1,5 +1,6 @@
 /** What Trigger.dev does not tell of a run, in the metadata of the run, written when it is triggered. */
-import type { RunRequest } from '../../task/run.ts'
+import { type RunRequest, type TriggeredBy, triggerKinds } from '../../task/run.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
 import { isUuid } from './run-id.ts'
 
 export const factsKey = 'run'
@@ -13,30 +14,34 @@ export interface RunFacts {
   tenantAs: string | null
   /** The platform's id of the run that triggered this one. */
   parent: string | null
+  by: { [Fact in keyof TriggeredBy]: TriggeredBy[Fact] }
   /** The platform's id of the run that this one repeats. */
   replayOf: string | null
   /** As the caller gave it; Trigger.dev is given a hash. */
   key: string | null
   priority: number
   maxAttempts: number
+  trace: { [Field in keyof TraceCarrier]: TraceCarrier[Field] } | null
 }
 
 export function factsOf(request: RunRequest): { [factsKey]: { [Fact in keyof RunFacts]: RunFacts[Fact] } } {
   const { tenantId, organizationId = null, parentRunId: parent, replayOf, idempotency } = request
   const given = tenantInPayload(request.input)
   const tenantAs = given === tenantId ? null : given
-  const key = idempotency?.key ?? null
-  const { priority, maxAttempts } = request
+  const [by, key] = [{ ...request.triggeredBy }, idempotency?.key ?? null]
+  const { priority, maxAttempts, trace = null } = request
   return {
     [factsKey]: {
       id: null,
       organization: organizationId,
       tenantAs,
       parent,
+      by,
       replayOf,
       key,
       priority,
       maxAttempts,
+      trace,
     },
   }
 }
@@ -45,21 +50,33 @@ export function factsOf(request: RunRequest): { [factsKey]: { [Fact in keyof Run
 export function readFacts(metadata: Readonly<Record<string, unknown>> | undefined): RunFacts | null {
   const facts = metadata?.[factsKey]
   if (typeof facts !== 'object' || facts === null) return null
-  const { id, organization, tenantAs, parent, replayOf, key, priority, maxAttempts } = facts as Record<
-    string,
-    unknown
-  >
+  const { id, organization, tenantAs, parent, by, replayOf, key, priority, maxAttempts, trace } =
+    facts as Record<string, unknown>
   if (typeof priority !== 'number' || typeof maxAttempts !== 'number') return null
   return {
     id: uuidOrNull(id),
     organization: uuidOrNull(organization),
     tenantAs: textOrNull(tenantAs),
     parent: textOrNull(parent),
+    by: readTriggeredBy(by, textOrNull(parent)),
     replayOf: textOrNull(replayOf),
     key: textOrNull(key),
     priority,
     maxAttempts,
+    trace: traceOrNull(trace),
   }
+}
+
+function traceOrNull(value: unknown): TraceCarrier | null {
+  return typeof value === 'object' ? value : null
+}
+
+/** A release that came before this knew only of parents. */
+function readTriggeredBy(by: unknown, parent: string | null): TriggeredBy {
+  const { kind, ref } = (by ?? {}) as { kind?: unknown; ref?: unknown }
+  const known = triggerKinds.find((one) => one === kind)
+  if (known) return { kind: known, ref: textOrNull(ref) }
+  return parent === null ? { kind: 'app', ref: null } : { kind: 'run', ref: parent }
 }
 
 /** Before it has been parsed, a payload may be anything. */

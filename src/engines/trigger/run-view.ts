@@ -2,6 +2,7 @@
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { Attempt, Run, RunState } from '../../task/run.ts'
 import type { ApiListedRun, ApiRun } from './api.ts'
+import { readAttemptFacts } from './attempt-facts.ts'
 import { readRunError } from './run-error.ts'
 import { type RunFacts, readFacts } from './run-facts.ts'
 import { derivedRunId, runIdInTags } from './run-id.ts'
@@ -40,23 +41,30 @@ export function toRun(run: SeenRun, tenantId: string, lastFailed: Attempt | null
     tags: withoutOurs(run.tags),
     payload: asJson(run.payload),
     output: state === 'completed' ? asJson(run.output) : null,
+    fingerprint: failed?.fingerprint ?? null,
     error: run.unreadable ?? errorOf(run, state, waits ? waiting : null, failed),
     createdAt: run.createdAt,
     runAt: startOf(run, waits ? waiting : null),
     startedAt: waits ? null : (run.startedAt ?? null),
     finishedAt: run.finishedAt ?? run.expiredAt ?? null,
+    ...readAttemptFacts(run.metadata),
   }
 }
 
 function described(
   facts: RunFacts | null,
-): Pick<Run, 'maxAttempts' | 'priority' | 'parentRunId' | 'replayOf' | 'idempotencyKey'> {
+): Pick<
+  Run,
+  'maxAttempts' | 'priority' | 'parentRunId' | 'triggeredBy' | 'replayOf' | 'idempotencyKey' | 'traceparent'
+> {
   return {
     maxAttempts: facts?.maxAttempts ?? 0,
     priority: facts?.priority ?? 0,
     parentRunId: facts?.parent ?? null,
+    triggeredBy: facts?.by ?? { kind: 'app', ref: null },
     replayOf: facts?.replayOf ?? null,
     idempotencyKey: facts?.key ?? null,
+    traceparent: facts?.trace?.traceparent ?? null,
   }
 }
 

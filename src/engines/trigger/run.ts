@@ -11,6 +11,9 @@ import { execute } from '../../task/execute.ts'
 import { type JsonValue, storableError } from '../../task/json.ts'
 import { type Outcome, readOutcome } from '../../task/outcome.ts'
 import type { ServiceAccess } from '../../task/services.ts'
+import { recordSettled } from '../../telemetry/settled.ts'
+import type { TraceCarrier } from '../../telemetry/trace-carrier.ts'
+import { tellAttempt } from './attempt-facts.ts'
 import { begin } from './begin.ts'
 import { maxDurationSeconds } from './max-duration.ts'
 import { dropOldNote, pause } from './pause.ts'
@@ -34,6 +37,8 @@ export interface RunHost {
   /** How long a run waits for a child in place, before it asks Trigger.dev to wait. */
   readonly waitInPlaceMs: number
   environment(): Promise<RunEnvironment>
+  /** Makes the runs of schedules whose time has come. */
+  tick(): Promise<void>
   /** A run of this process waits for long: nothing needs to be held open meanwhile. */
   rest(): Promise<void>
 }
@@ -46,6 +51,8 @@ export interface RunAttempt {
   maxAttempts: number
   /** Trigger.dev's own, aborted on a cancel and after `maxDuration`. */
   signal: AbortSignal
+  /** As it came with the run. */
+  trace?: TraceCarrier | undefined
 }
 
 /** The attempt as it goes on from execution to execution. */
@@ -74,6 +81,7 @@ export async function runOnTrigger(
     startedAt = new Date()
   })
   const outcome = isOverTime(given.signal) ? withoutRetry(decided) : decided
+  recordSettled({ taskId: task.id, tenantId: tenantInPayload(input), outcome: outcome.kind })
   switch (outcome.kind) {
     case 'completed':
       return outcome.output
@@ -143,12 +151,14 @@ async function executeOnce(
   await lookAtHolds(task, input, environment)
   const { database, logger } = environment
   const waiting = { turn: attempt.turn, inPlaceMs: host.waitInPlaceMs, database, logger }
-  return await execute(task, input, attempt, {
+  const { outcome, credentials } = await execute(task, input, attempt, {
     ...environment,
     dispatcher: waitingOutside(environment.dispatcher, waiting),
     // The process has no other run to give its place to; the place at Trigger.dev is given by the dispatcher.
     whileWaiting: (wait) => wait(),
   })
+  tellAttempt(credentials)
+  return outcome
 }
 
 /** Nobody has looked before Trigger.dev started this run: what is held in the table, `execute` is to know of. */

@@ -3,23 +3,18 @@
  * nothing to do. Trigger.dev deletes no run: what has ended stays there, out of sight (read.ts).
  */
 import type { Database } from '../../db/database.ts'
+import { forgetTenant } from '../../runs/forget-tenant.ts'
 import { openStates } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
-import type { ApiListedRun, TriggerApi } from './api.ts'
+import type { ApiFilter, ApiListedRun, TriggerApi } from './api.ts'
 import type { Outbox } from './outbox.ts'
 import { inParallel } from './parallel.ts'
 import { pageSize } from './read.ts'
 import { type ApiStatus, toStatuses } from './states.ts'
-import { tenantTag } from './tags.ts'
+import { tenantInTags, tenantTag } from './tags.ts'
 import { readWaitingNote } from './waiting-note.ts'
 
 const callsAtOnce = 10
-
-const forgetSql = `
-  WITH holds AS (DELETE FROM public.platform_holds WHERE tenant_id = $1),
-    events AS (DELETE FROM public.platform_webhook_events WHERE tenant_id = $1),
-    begun AS (DELETE FROM public.platform_trigger_runs WHERE tenant_id = $1)
-  DELETE FROM public.platform_attempts WHERE tenant_id = $1`
 
 export function tenantWork(
   api: TriggerApi,
@@ -31,7 +26,7 @@ export function tenantWork(
     async countOpen(tenantId) {
       await settled()
       let open = await outbox.countDue(tenantId)
-      for await (const page of openRuns(api, tenantId)) open += page.length
+      for await (const page of openRuns(api, ofTenant(tenantId))) open += page.length
       return open
     },
     async release() {},
@@ -40,17 +35,17 @@ export function tenantWork(
       // First, so that nothing is sent any more while what has been sent is cancelled.
       const recent = await outbox.drop(tenantId)
       await inParallel(recent, callsAtOnce, (id) => api.cancel(id))
-      for await (const page of openRuns(api, tenantId)) {
+      for await (const page of openRuns(api, ofTenant(tenantId))) {
         await inParallel(page, callsAtOnce, ({ id }) => api.cancel(id))
       }
-      await database.query(forgetSql, [tenantId])
+      await forgetTenant(database, tenantId)
     },
   }
 }
 
 export async function countHeld(api: TriggerApi, tenantId: string, service: string): Promise<number> {
   let held = 0
-  for await (const page of openRuns(api, tenantId, toStatuses(['held']))) {
+  for await (const page of openRuns(api, ofTenant(tenantId), toStatuses(['held']))) {
     const notes = await inParallel(page, callsAtOnce, async ({ id, metadata }) =>
       readWaitingNote(metadata ?? (await api.retrieve(id))?.metadata),
     )
@@ -59,15 +54,33 @@ export async function countHeld(api: TriggerApi, tenantId: string, service: stri
   return held
 }
 
+/** One tag can be asked for, and a caller's finds fewer runs than a tenant's: those of one schedule of one task. */
+export async function tenantsWithOpenRun(
+  api: TriggerApi,
+  taskId: string,
+  tag: string,
+  tenantIds: readonly string[],
+): Promise<string[]> {
+  const busy = new Set<string | null>()
+  for await (const page of openRuns(api, { tag, taskIdentifier: taskId })) {
+    for (const { tags } of page) busy.add(tenantInTags(tags))
+  }
+  return tenantIds.filter((tenantId) => busy.has(tenantId))
+}
+
+function ofTenant(tenantId: string): Pick<ApiFilter, 'tag'> {
+  return { tag: tenantTag(tenantId) }
+}
+
 /** Page by page; what ends meanwhile shifts none, for the next one begins after a run and not at a number. */
 async function* openRuns(
   api: TriggerApi,
-  tenantId: string,
+  which: Pick<ApiFilter, 'tag' | 'taskIdentifier'>,
   status: ApiStatus[] = toStatuses(openStates),
 ): AsyncGenerator<ApiListedRun[]> {
   let after: string | undefined
   for (;;) {
-    const filter = { tag: tenantTag(tenantId), status, limit: pageSize, ...(after && { after }) }
+    const filter = { ...which, status, limit: pageSize, ...(after && { after }) }
     const { data, hasMore } = await api.list(filter)
     if (data.length > 0) yield data
     after = data.at(-1)?.id

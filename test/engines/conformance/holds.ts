@@ -32,6 +32,20 @@ export function holds(): void {
       expect(turnstile.asked(secret)).toBe(1)
     })
 
+    test('what ended says which version of the credential it worked with', async () => {
+      const tenantId = await kit.tenant()
+      const versions: unknown[] = []
+      for (let times = 0; times < 2; times += 1) {
+        await giveMux(tenantId)
+        const { id } = await asksMux.trigger({ tenantId })
+        await kit.drain()
+        const { credentials } = await runs.get(id)
+        expect(credentials).toEqual({ mux: expect.stringMatching(/^[\w-]{43}$/) })
+        versions.push(credentials.mux)
+      }
+      expect(versions[0]).not.toBe(versions[1])
+    })
+
     test('a run whose tenant has no credential is held until it is there', async () => {
       const tenantId = await kit.tenant()
       const [run, free] = [

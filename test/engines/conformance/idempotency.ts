@@ -1,9 +1,25 @@
+import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { runs, transaction, withTenant } from '../../../src/default-platform.ts'
 import { AbortTaskError } from '../../../src/errors.ts'
+import type { RunRequest } from '../../../src/task/run.ts'
 import { doing, gate, kit, other, plain, work } from './kit.ts'
 
 export function idempotency(): void {
+  test('a request that comes again with its id is the run it was, also after that has failed', async () => {
+    const tenantId = await kit.tenant()
+    const { engine } = await kit.platform.ready()
+    const request = requestOf(tenantId)
+    const enqueue = () => engine.enqueue([request], null)
+    expect(await enqueue()).toEqual([{ id: request.id }])
+    expect(await enqueue()).toEqual([{ id: request.id }])
+    await kit.drain()
+    expect(await enqueue()).toEqual([{ id: request.id }])
+    await kit.drain()
+    const { runs: all } = await runs.list({ tenantId })
+    expect(all).toMatchObject([{ id: request.id, state: 'failed', attempt: 1 }])
+  })
+
   describe('an idempotency key', () => {
     const key = { idempotencyKey: 'order 1' }
 
@@ -122,4 +138,28 @@ export function idempotency(): void {
       expect((await runs.list({ tenantId: payload.tenantId })).runs).toHaveLength(1)
     })
   })
+}
+
+/** Of a run that fails at once. */
+function requestOf(tenantId: string): RunRequest {
+  const act = doing(() => {
+    throw new AbortTaskError('no')
+  })
+  return {
+    id: randomUUID(),
+    taskId: plain.id,
+    tenantId,
+    input: { tenantId, ...act },
+    parentRunId: null,
+    triggeredBy: { kind: 'app', ref: null },
+    replayOf: null,
+    repeatable: true,
+    idempotency: null,
+    delayMs: 0,
+    runAt: null,
+    priority: 0,
+    ttlMs: null,
+    tags: [],
+    maxAttempts: 1,
+  }
 }

@@ -267,6 +267,17 @@ describe('reading', () => {
     expect(await idsOf({ tag: 'crimson', limit: 100 })).toHaveLength(14)
     expect(await idsOf({ taskId: note.id, limit: 1_000 })).toEqual(expect.arrayContaining(ids))
 
+    expect(await idsOf({ tenantId, tag: 'crimson', idPrefix: ids[0]!.slice(0, 12) })).toEqual([ids[0]])
+    expect(await idsOf({ tenantId, errorText: 'anything' })).toEqual([])
+    const counts = await runs.counts({ tenantId })
+    expect(counts.sort((a, b) => b.runs - a.runs)).toEqual([
+      { taskId: note.id, tenantId, state: 'queued', runs: 7 },
+      { taskId: other.id, tenantId, state: 'queued', runs: 1 },
+    ])
+    expect(await runs.counts({ tenantId, taskId: other.id })).toHaveLength(1)
+    // What is open is counted whenever it was made.
+    expect(await runs.counts({ tenantId, to: new Date(0) })).toHaveLength(2)
+
     const seen: string[] = []
     let after: string | undefined
     do {
@@ -331,6 +342,19 @@ describe('reading', () => {
     expect(await engine.countHeld(tenantId, 'mux')).toBe(2)
     expect(await engine.countHeld(tenantId, 'stripe')).toBe(0)
   })
+})
+
+test('tenants that have an open run of a task with a tag', async () => {
+  const [other1, other2] = [await newTenant(), await newTenant()]
+  const nightly = { tags: ['schedule:nightly'] }
+  const { id: ended } = await note.trigger({ tenantId: other1 }, nightly)
+  await note.trigger({ tenantId }, nightly)
+  await note.trigger({ tenantId: other2 })
+  await other.trigger({ tenantId: other2 }, nightly)
+  stored(ended).status = 'COMPLETED'
+  expect(await engine.tenantsWithOpenRun(note.id, 'schedule:nightly', [tenantId, other1, other2])).toEqual([
+    tenantId,
+  ])
 })
 
 describe('cancelling', () => {
@@ -426,6 +450,7 @@ describe('an idempotency key', () => {
       tenantId,
       input: { tenantId },
       parentRunId: null,
+      triggeredBy: { kind: 'app' as const, ref: null },
       replayOf: null,
       idempotency: { key: 'order 1', ttlMs: 60_000 },
       delayMs: 0,

@@ -58,6 +58,7 @@ function requestOf(options: Partial<RunRequest> = {}): RunRequest {
     tenantId,
     input: { tenantId },
     parentRunId: null,
+    triggeredBy: { kind: 'app', ref: null },
     replayOf: null,
     idempotency: null,
     delayMs: 0,

@@ -86,7 +86,7 @@ test('a run that gives up, and a payload that fails its schema', async () => {
     state: 'failed',
     attempt: 1,
     error: { name: 'AbortTaskError', code: 'TASK_ABORTED', message: 'hopeless' },
-    attempts: [{ attempt: 1, result: 'failed' }],
+    attempts: [{ attempt: 1, result: 'failed', fingerprint: expect.stringMatching(/^[0-9a-f]{20}$/) }],
   })
   const { run } = await cloud.store.add({
     taskId: acting.id,

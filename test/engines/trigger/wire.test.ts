@@ -50,6 +50,7 @@ function requestOf(tenantId: string, options: Partial<RunRequest> = {}): RunRequ
     tenantId,
     input: { tenantId },
     parentRunId: null,
+    triggeredBy: { kind: 'app', ref: null },
     replayOf: null,
     idempotency: null,
     delayMs: 0,

@@ -9,11 +9,12 @@ export const leakSecrets = defineTask({
   services: ['mux'],
   retry: { maxAttempts: 2, minDelay: '10ms' },
   timeout: '2s',
-  async run({ how }, { clients: { mux }, logger, signal, sql }) {
+  async run({ how }, { clients: { mux }, logger, progress, signal, sql }) {
     const { tokenSecret, webhookSecret } = mux
     const secrets = { tokenSecret, list: [`and ${webhookSecret}.`], url: `https://x:${tokenSecret}@host/` }
     logger.info({ secrets, note: `a line with ${tokenSecret}` }, `and a text with ${webhookSecret}`)
     logger.error({ err: new Error(`with ${tokenSecret}`, { cause: new Error(String(webhookSecret)) }) })
+    progress({ current: 1, total: 2, message: `with ${tokenSecret}` })
     switch (how) {
       case 'output':
         return secrets

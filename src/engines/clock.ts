@@ -1,4 +1,4 @@
-/** What time it is for the inline engine. Tests give it a clock that they move themselves. */
+/** What time it is for what waits in this process. Tests give the inline engine a clock that they move themselves. */
 export interface Clock {
   now(): Date
   /** Calls `ring` at `time` (milliseconds since 1970), or a little before: look again. Answers how to call it off. */

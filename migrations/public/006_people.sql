@@ -1,0 +1,15 @@
+-- What signing in needs beyond the accounts themselves.
+
+-- What an operator may beyond the role, such as 'payload:read'. Of tenants, user_organizations.permissions says it.
+ALTER TABLE public.users ADD COLUMN permissions text[] NOT NULL DEFAULT '{}';
+
+-- How often somebody has tried to sign in lately: per address, per account, and per both. A try moves free_at on by the
+-- time that one try costs; it is refused where free_at lies too far ahead. One row, whatever the number of tries.
+CREATE TABLE public.platform_login_limits (
+  -- SHA-256: what was typed as an e-mail address may be a password.
+  key bytea PRIMARY KEY,
+  -- From then on the row says nothing any more, and is deleted some time.
+  free_at timestamptz NOT NULL
+);
+
+CREATE INDEX platform_login_limits_free_at ON public.platform_login_limits (free_at);

@@ -1,0 +1,188 @@
+/** The accounts of people: made, listed, disabled, and given passwords. All of it is an operator's, but one's own password. */
+import { platformTransaction } from '../db/platform-transaction.ts'
+import {
+  InvalidGrantError,
+  LoginRefusedError,
+  UnknownTenantError,
+  UnknownUserError,
+  UserExistsError,
+} from '../errors.ts'
+import { parseSlug } from '../tenants/slug.ts'
+import { normalizePassword, parseEmail, parseName, parsePassword } from './account-text.ts'
+import type { AuthDeps } from './deps.ts'
+import { isId } from './id.ts'
+import { forgiveLoginTries, spendLoginTry } from './login-limits.ts'
+import { insertMember, type NewMembership, parseGrant } from './memberships.ts'
+import type { PageOptions } from './page.ts'
+import {
+  isPermission,
+  type Permission,
+  requireGrant,
+  requirePermission,
+  type TenantRole,
+} from './permissions.ts'
+import type { Actor, UserPrincipal } from './principal.ts'
+import { revokeAllSql } from './sessions.ts'
+
+export interface NewUser {
+  email: string
+  name?: string | undefined
+  password: string
+  operator?: boolean
+  /** Of an operator, beyond the role, such as `payload:read`. */
+  permissions?: readonly Permission[]
+  /** The tenant that the user belongs to from the start. */
+  membership?: NewMembership | undefined
+}
+
+export interface User {
+  id: string
+  email: string
+  name: string | null
+  status: 'active' | 'invited' | 'disabled'
+  operator: boolean
+  permissions: Permission[]
+  /** Of a tenant's people: in that tenant alone. */
+  memberships: { tenantId: string; role: TenantRole; permissions: Permission[] }[]
+  lastLoginAt: Date | null
+  createdAt: Date
+}
+
+/**
+ * Answers the id.
+ *
+ * @throws InvalidAccountError, InvalidPasswordError, InvalidGrantError, ForbiddenError, UserExistsError,
+ * UnknownTenantError.
+ */
+export async function createUser(auth: AuthDeps, user: NewUser, by: Actor): Promise<string> {
+  const { operator = false, permissions = [] } = user
+  const email = parseEmail(user.email)
+  const name = user.name === undefined ? null : parseName(user.name)
+  const membership = user.membership && parseGrant(user.membership)
+  if (by) requireGrant(by, { permissions }, null)
+  if (by && membership) requireGrant(by, membership, membership.tenantId)
+  if (!permissions.every(isPermission) || (permissions.length > 0 && !operator)) {
+    throw new InvalidGrantError('Permissions without a tenant are those of an operator.')
+  }
+  const passwordHash = await auth.passwords.hash(parsePassword(user.password))
+  return await platformTransaction(auth.database, async (client) => {
+    const { rows } = await client.query<{ id: string }>(
+      `INSERT INTO public.users (email, name, password_hash, is_operator, permissions) VALUES ($1, $2, $3, $4, $5)
+       ON CONFLICT (lower(email)) DO NOTHING RETURNING id`,
+      [email, name, passwordHash, operator, permissions],
+    )
+    const id = rows[0]?.id
+    if (id === undefined) throw new UserExistsError(email)
+    if (membership && !(await insertMember(client, id, membership))) {
+      throw new UnknownTenantError(membership.tenantId)
+    }
+    return id
+  })
+}
+
+/** @throws UnknownUserError. */
+export async function findUserId(auth: AuthDeps, email: string): Promise<string> {
+  const { rows } = await auth.database.query<{ id: string }>(
+    'SELECT id FROM public.users WHERE lower(email) = $1',
+    [parseEmail(email)],
+  )
+  const id = rows[0]?.id
+  if (id === undefined) throw new UnknownUserError()
+  return id
+}
+
+/**
+ * Everybody, or the people of one tenant, by e-mail address. Indexes: users_email_key, or the organization of
+ * user_organizations.
+ */
+export async function listUsers(
+  auth: AuthDeps,
+  tenantId: string | null = null,
+  { limit, after }: PageOptions = {},
+): Promise<User[]> {
+  const { rows } = await auth.database.query<User>(
+    `SELECT users.id, email, users.name, users.status, is_operator AS operator, users.permissions,
+       coalesce(jsonb_agg(jsonb_build_object('tenantId', slug, 'role', role, 'permissions', member.permissions) ORDER BY slug)
+         FILTER (WHERE slug IS NOT NULL), '[]') AS memberships,
+       last_login_at AS "lastLoginAt", users.created_at AS "createdAt"
+     FROM public.users
+     LEFT JOIN public.user_organizations AS member ON member.user_id = users.id
+     LEFT JOIN public.organizations ON organizations.id = member.organization_id
+     WHERE ($1::text IS NULL OR slug = $1) AND ($2::text IS NULL OR lower(email) > $2)
+     GROUP BY users.id ORDER BY lower(email) LIMIT $3`,
+    [tenantId === null ? null : parseSlug(tenantId), after?.toLowerCase() ?? null, limit ?? null],
+  )
+  return rows
+}
+
+/** Ends every session of the user. @throws ForbiddenError, InvalidPasswordError, UnknownUserError. */
+export async function setPassword(
+  auth: AuthDeps,
+  userId: string,
+  password: string,
+  by: Actor,
+): Promise<void> {
+  if (by) requirePermission(by, 'people:write', null)
+  const passwordHash = await auth.passwords.hash(parsePassword(password))
+  await changeAccount(auth, userId, 'password_hash = $2', [passwordHash])
+}
+
+/**
+ * One's own. It ends every session, this one included. Whoever has found a session open must not find out the password
+ * by trying, so tries count as those to sign in.
+ *
+ * @throws LoginRefusedError when the current password is wrong; LoginLimitedError; InvalidPasswordError.
+ */
+export async function changeOwnPassword(
+  auth: AuthDeps,
+  { id, name: email }: UserPrincipal,
+  { current, next }: { current: string; next: string },
+): Promise<void> {
+  const password = parsePassword(next)
+  const { rows } = await auth.database.query<{ hash: string | null }>(
+    'SELECT password_hash AS hash FROM public.users WHERE id = $1',
+    [id],
+  )
+  const attempt = { email, network: null, isOwnNetwork: true }
+  await spendLoginTry(auth, attempt)
+  const given = normalizePassword(current)
+  if (given === null || !(await auth.passwords.verify(rows[0]?.hash ?? null, given))) {
+    throw new LoginRefusedError()
+  }
+  const passwordHash = await auth.passwords.hash(password)
+  await changeAccount(auth, id, 'password_hash = $2', [passwordHash])
+  await forgiveLoginTries(auth, attempt)
+}
+
+/** At once: every session of the user ends, and nobody signs in. @throws ForbiddenError, UnknownUserError. */
+export async function disableUser(auth: AuthDeps, userId: string, by: Actor): Promise<void> {
+  if (by) requirePermission(by, 'people:write', null)
+  await changeAccount(auth, userId, "status = 'disabled'", [])
+}
+
+/** With the password of before. @throws ForbiddenError, UnknownUserError. */
+export async function enableUser(auth: AuthDeps, userId: string, by: Actor): Promise<void> {
+  if (by) requirePermission(by, 'people:write', null)
+  await changeAccount(auth, userId, "status = 'active'", [])
+}
+
+/**
+ * The user's row first: a login that is under way either waits and finds the change, or has made its session before
+ * and loses it here.
+ */
+async function changeAccount(
+  auth: AuthDeps,
+  userId: string,
+  change: 'password_hash = $2' | "status = 'disabled'" | "status = 'active'",
+  values: readonly string[],
+): Promise<void> {
+  if (!isId(userId)) throw new UnknownUserError()
+  await platformTransaction(auth.database, async (client) => {
+    const { rowCount } = await client.query(`UPDATE public.users SET ${change} WHERE id = $1`, [
+      userId,
+      ...values,
+    ])
+    if (rowCount === 0) throw new UnknownUserError()
+    await client.query(revokeAllSql, [userId, auth.now()])
+  })
+}

@@ -1,0 +1,33 @@
+/** `cgk schedule:run`: the runs of a schedule, now and once. */
+import { Command } from 'commander'
+import { plural, printJson } from './print.ts'
+import { withQueue } from './session.ts'
+
+interface Options {
+  tenant?: string
+  all?: true
+  invocation?: string
+  json?: true
+}
+
+export const scheduleRun = new Command('schedule:run')
+  .description('run a schedule now, once, paused or not')
+  .argument('<schedule>', 'its task, or task:key')
+  .option('--tenant <slug>', 'for this tenant')
+  .option('--all', 'for every active tenant that has it')
+  .option('--invocation <text>', 'asked again with the same one, it answers the same runs')
+  .option('--json', 'print JSON: { runIds }')
+  .action(async (schedule: string, { tenant, all, invocation, json }: Options, command: Command) => {
+    if ((tenant === undefined) === (all === undefined)) {
+      command.error('error: for whom? Give either --tenant <slug> or --all.')
+    }
+    await withQueue(async ({ schedules }) => {
+      const runIds = await schedules.run(schedule, {
+        ...(tenant !== undefined && { tenantId: tenant }),
+        ...(invocation !== undefined && { invocation }),
+      })
+      if (json) return printJson({ runIds })
+      if (tenant !== undefined) return console.log(runIds.join('\n'))
+      console.log(`${plural(runIds.length, 'run')} of ${schedule}.`)
+    })
+  })

@@ -1,0 +1,78 @@
+/** Runs, over HTTP: reading, waiting for and ending them. */
+import type { Connection } from './connection.ts'
+import { JobsWaitTimeoutError } from './errors.ts'
+import { pause } from './pause.ts'
+import type { ClientLogPage, ClientRun, ClientRunDetails, ClientRunFilter, ClientRunPage } from './types.ts'
+
+export interface ClientWaitOptions {
+  /** 10 minutes by default. The run goes on. */
+  timeoutMs?: number
+  signal?: AbortSignal
+}
+
+export interface ClientRuns {
+  /** One run, with its failed attempts and its progress. */
+  get(runId: string): Promise<ClientRunDetails>
+  /** A page of runs, newest first; 50 by default. */
+  list(filter?: ClientRunFilter): Promise<ClientRunPage>
+  /** Answers when the run has ended, well or not. @throws JobsWaitTimeoutError. */
+  wait(runId: string, options?: ClientWaitOptions): Promise<ClientRunDetails>
+  /** Ends an open run; a running one gets its signal. False: it had ended, be it by a try whose answer was lost. */
+  cancel(runId: string): Promise<boolean>
+  /** A page of what the run has logged, oldest line first; 200 lines by default. */
+  logs(runId: string, options?: { after?: number; limit?: number }): Promise<ClientLogPage>
+}
+
+const usualWaitMs = 600_000
+const firstPauseMs = 200
+const longestPauseMs = 2_000
+
+export function createClientRuns(connection: Connection): ClientRuns {
+  const get = (runId: string, signal?: AbortSignal) =>
+    connection.send<ClientRunDetails>({ method: 'GET', path: pathOf(runId), ...(signal && { signal }) })
+
+  return {
+    get: (runId) => get(runId),
+
+    list: (filter = {}) => connection.send({ method: 'GET', path: '/runs', query: toQuery(filter) }),
+
+    async wait(runId, { timeoutMs = usualWaitMs, signal } = {}) {
+      const until = Date.now() + timeoutMs
+      for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.5)) {
+        const run = await get(runId, signal)
+        if (hasEnded(run)) return run
+        const left = until - Date.now()
+        if (left <= 0) throw new JobsWaitTimeoutError(runId, timeoutMs)
+        await pause(Math.min(pauseMs, left), signal)
+      }
+    },
+
+    async cancel(runId) {
+      const path = `${pathOf(runId)}/cancel`
+      return (await connection.send<{ cancelled: boolean }>({ method: 'POST', path })).cancelled
+    },
+
+    logs: (runId, options = {}) =>
+      connection.send({ method: 'GET', path: `${pathOf(runId)}/logs`, query: toQuery(options) }),
+  }
+}
+
+function pathOf(runId: string): string {
+  return `/runs/${encodeURIComponent(runId)}`
+}
+
+const finalStates: readonly string[] = ['completed', 'failed', 'cancelled', 'expired']
+
+function hasEnded({ state }: ClientRun): boolean {
+  return finalStates.includes(state)
+}
+
+function toQuery(fields: object): URLSearchParams {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(fields)) {
+    for (const one of [value].flat()) {
+      if (one !== undefined) query.append(name, one instanceof Date ? one.toISOString() : String(one))
+    }
+  }
+  return query
+}

@@ -1,0 +1,211 @@
+/** Invitations: for one address, once, for a week, and never worth more than the word of their sender. */
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { newToken } from '../../src/auth/bearer-secret.ts'
+import {
+  acceptInvitation,
+  changeMember,
+  createInvitation,
+  disableUser,
+  getUserTenants,
+  listInvitations,
+  removeMember,
+  revokeInvitation,
+  type UserPrincipal,
+} from '../../src/auth/index.ts'
+import {
+  ForbiddenError,
+  InvalidAccountError,
+  InvalidPasswordError,
+  InvitationInvalidError,
+  SignInToAcceptError,
+  UnknownTenantError,
+} from '../../src/errors.ts'
+import {
+  addMemberOf,
+  addPerson,
+  auth,
+  password,
+  platform,
+  principal,
+  signIn,
+  useAuthPlatform,
+} from './kit.ts'
+
+useAuthPlatform()
+
+let tenantId: string
+let owner: UserPrincipal
+let email: string
+let count = 0
+beforeEach(async () => {
+  tenantId = await platform.tenant()
+  owner = await principal(await addMemberOf(tenantId, 'owner'))
+  count += 1
+  email = `guest${count}@example.com`
+})
+
+const invite = async (role: 'member' | 'admin' | 'owner' = 'member', by = owner) =>
+  await createInvitation(auth, { tenantId, email, role }, by)
+const account = { password, name: 'Guest' }
+const statuses = async () => (await listInvitations(auth, tenantId)).map(({ status }) => status)
+
+test('somebody without an account gets one for the invited address', async () => {
+  const { token, id, expiresAt } = await invite('admin')
+  expect(await listInvitations(auth, tenantId)).toEqual([
+    {
+      id,
+      tenantId,
+      email,
+      role: 'admin',
+      invitedBy: owner.name,
+      status: 'pending',
+      expiresAt: new Date(auth.now().getTime() + 7 * 86_400_000),
+      createdAt: auth.now(),
+    },
+  ])
+  expect(expiresAt).toEqual(new Date(auth.now().getTime() + 7 * 86_400_000))
+  const { userId } = await acceptInvitation(auth, { token, account })
+  expect(await getUserTenants(auth, userId)).toMatchObject([{ tenantId, role: 'admin' }])
+  await signIn({ email })
+  expect(await statuses()).toEqual(['accepted'])
+  const { rows } = await auth.database.query<{ row: string }>(
+    'SELECT i::text AS row FROM public.team_invitations AS i WHERE id = $1',
+    [id],
+  )
+  expect(rows[0]!.row).not.toContain(token)
+})
+
+test('somebody with an account accepts as who they are, and nobody sets their password', async () => {
+  const person = await addPerson({ email })
+  const { token } = await invite()
+  await expect(acceptInvitation(auth, { token, account })).rejects.toThrow(SignInToAcceptError)
+  await expect(acceptInvitation(auth, { token })).rejects.toThrow(SignInToAcceptError)
+  await acceptInvitation(auth, { token, user: await principal({ ...person, email }) })
+  expect(await getUserTenants(auth, person.id)).toMatchObject([{ tenantId, role: 'member' }])
+})
+
+test('it is bound to its address', async () => {
+  const { token } = await invite('owner')
+  const other = await principal(await addPerson())
+  await expect(acceptInvitation(auth, { token, user: other })).rejects.toThrow(InvitationInvalidError)
+  await expect(acceptInvitation(auth, { token, user: other, account })).rejects.toThrow(
+    InvitationInvalidError,
+  )
+  expect(await getUserTenants(auth, other.id)).toEqual([])
+  await acceptInvitation(auth, { token, account })
+})
+
+test('whoever belongs to the tenant already stays what they are', async () => {
+  const { token } = await createInvitation(auth, { tenantId, email: owner.name, role: 'member' }, owner)
+  await acceptInvitation(auth, { token, user: owner })
+  expect(await getUserTenants(auth, owner.id)).toMatchObject([{ role: 'owner' }])
+})
+
+test('an account that was only ever invited is completed', async () => {
+  await auth.database.query("INSERT INTO public.users (email, status) VALUES ($1, 'invited')", [email])
+  const { token } = await invite()
+  await acceptInvitation(auth, { token, account })
+  await signIn({ email })
+})
+
+describe('it is accepted', () => {
+  test('once, also by two at the same moment', async () => {
+    const { token } = await invite()
+    const accepted = await Promise.allSettled([
+      acceptInvitation(auth, { token, account }),
+      acceptInvitation(auth, { token, account }),
+    ])
+    expect(accepted.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    await expect(acceptInvitation(auth, { token, account })).rejects.toThrow(InvitationInvalidError)
+  })
+
+  test('still, after a try that failed', async () => {
+    const { token } = await invite()
+    const short = { password: 'short' }
+    await expect(acceptInvitation(auth, { token, account: short })).rejects.toThrow(InvalidPasswordError)
+    await expect(acceptInvitation(auth, { token })).rejects.toThrow(SignInToAcceptError)
+    expect(await statuses()).toEqual(['pending'])
+    await acceptInvitation(auth, { token, account })
+  })
+
+  test('not after a week, not after it was revoked, and not when it was made up', async () => {
+    const old = await invite()
+    await platform.advance('7d')
+    expect(await statuses()).toEqual(['expired'])
+    const revoked = await invite()
+    // A week later its sender has to sign in again, which changes nothing of who they are.
+    expect(await revokeInvitation(auth, { id: revoked.id, tenantId }, owner)).toBe(true)
+    expect(await revokeInvitation(auth, { id: revoked.id, tenantId }, owner)).toBe(false)
+    expect(await revokeInvitation(auth, { id: 'nonsense', tenantId }, owner)).toBe(false)
+    expect(await statuses()).toEqual(['revoked', 'expired'])
+    const hash = vi.spyOn(auth.passwords, 'hash')
+    for (const token of [old.token, revoked.token, newToken(), '', "' OR true"]) {
+      await expect(acceptInvitation(auth, { token, account })).rejects.toThrow(InvitationInvalidError)
+    }
+    expect(hash).not.toHaveBeenCalled()
+    hash.mockRestore()
+  })
+
+  test('not after another one was sent to the same address', async () => {
+    const first = await invite()
+    const second = await invite('admin')
+    await expect(acceptInvitation(auth, { token: first.token, account })).rejects.toThrow(
+      InvitationInvalidError,
+    )
+    const { userId } = await acceptInvitation(auth, { token: second.token, account })
+    expect(await getUserTenants(auth, userId)).toMatchObject([{ role: 'admin' }])
+  })
+
+  test('not when its sender may not give it any more', async () => {
+    const cases: ((sender: UserPrincipal) => Promise<void>)[] = [
+      (sender) => disableUser(auth, sender.id, null),
+      (sender) => removeMember(auth, sender.id, tenantId, null),
+      (sender) => changeMember(auth, sender.id, { tenantId, role: 'admin' }, null),
+      (sender) => changeMember(auth, sender.id, { tenantId, role: 'member' }, null),
+    ]
+    for (const fall of cases) {
+      const sender = await principal(await addMemberOf(tenantId, 'owner'))
+      const { token } = await invite('owner', sender)
+      await fall(sender)
+      await expect(acceptInvitation(auth, { token, account })).rejects.toThrow(InvitationInvalidError)
+    }
+  })
+})
+
+test('two for one address at the same moment: one of them is valid', async () => {
+  const both = await Promise.all([invite(), invite()])
+  expect((await statuses()).sort()).toEqual(['pending', 'revoked'])
+  const accepted = await Promise.allSettled(
+    both.map(({ token }) => acceptInvitation(auth, { token, account })),
+  )
+  expect(accepted.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+})
+
+test('an invitation is never above its sender, and not for other tenants', async () => {
+  const admin = await principal(await addMemberOf(tenantId, 'admin'))
+  const member = await principal(await addMemberOf(tenantId, 'member'))
+  const stranger = await principal(await addMemberOf(await platform.tenant(), 'owner'))
+  for (const [role, by] of [
+    ['owner', admin],
+    ['member', member],
+    ['member', stranger],
+  ] as const) {
+    await expect(invite(role, by)).rejects.toThrow(ForbiddenError)
+  }
+  const { id } = await invite('admin', admin)
+  for (const by of [member, stranger]) {
+    await expect(revokeInvitation(auth, { id, tenantId }, by)).rejects.toThrow(ForbiddenError)
+  }
+  const elsewhere = { id, tenantId: [...stranger.memberships.keys()][0]! }
+  expect(await revokeInvitation(auth, elsewhere, stranger)).toBe(false)
+  expect(await statuses()).toEqual(['pending'])
+})
+
+test('an operator invites into any tenant that there is', async () => {
+  const operator = await principal(await addPerson({ operator: true }))
+  await acceptInvitation(auth, { token: (await invite('owner', operator)).token, account })
+  const nowhere = createInvitation(auth, { tenantId: 'no_such_tenant', email, role: 'member' }, operator)
+  await expect(nowhere).rejects.toThrow(UnknownTenantError)
+  const nobody = createInvitation(auth, { tenantId, email: 'nobody', role: 'member' }, operator)
+  await expect(nobody).rejects.toThrow(InvalidAccountError)
+})

@@ -1,0 +1,101 @@
+/**
+ * What tests of schedules share: an engine, tenants that are rows and no more (nothing is run), and a moment that the
+ * test names. Moments lie in 2027 and later, after every tenant here was made.
+ */
+import { afterAll, beforeAll, beforeEach } from 'vitest'
+import type { Database } from '../../src/db/database.ts'
+import type { Engine } from '../../src/engines/engine.ts'
+import { createSchedules, type Schedules } from '../../src/schedules/schedules.ts'
+import { Ticker } from '../../src/schedules/ticker.ts'
+import type { AnyTask } from '../../src/task/define.ts'
+import { TaskRegistry } from '../../src/task/registry.ts'
+import type { Run } from '../../src/task/run.ts'
+import { createTestPlatform, type TestPlatform } from '../../src/testing/index.ts'
+
+export let kit: TestPlatform
+export let database: Database
+export let engine: Engine
+/** Of the tasks that the file has; what another deploy would have is made with `deploy`. */
+export let schedules: Schedules
+let ticker: Ticker
+let moment = new Date()
+let made = 0
+
+export function useSchedules(name: 'inline' | 'pg-boss', tasks: readonly AnyTask[]): void {
+  beforeAll(async () => {
+    kit = await createTestPlatform({ engine: name, tasks })
+    ;({ database, engine } = await kit.platform.ready())
+  })
+  afterAll(() => kit.close())
+
+  beforeEach(async () => {
+    await database.script(`
+      TRUNCATE public.platform_schedules, public.platform_schedule_progress, public.platform_schedule_ticks;
+      DELETE FROM public.organizations`)
+    ;({ ticker, schedules } = deploy(tasks))
+  })
+}
+
+/** A process with these tasks. */
+export function deploy(
+  tasks: readonly AnyTask[],
+  on: Engine = engine,
+): { ticker: Ticker; schedules: Schedules } {
+  const registry = new TaskRegistry(tasks)
+  const { logger, config } = kit.platform
+  const made = new Ticker({ database, engine: on, registry, logger, now: () => moment })
+  return {
+    ticker: made,
+    schedules: createSchedules(async () => {
+      const { directory } = await kit.platform.ready()
+      directory.invalidate()
+      return {
+        database,
+        directory,
+        engine: on,
+        registry,
+        ticker: made,
+        maxPayloadBytes: config.maxPayloadBytes,
+      }
+    }),
+  }
+}
+
+/** `2027-03-01T09:00`, in UTC. */
+export function now(clock: string): void {
+  moment = new Date(`${clock}Z`)
+}
+
+export async function tickAt(clock: string, by = ticker): Promise<void> {
+  now(clock)
+  await by.tick()
+}
+
+/** A tenant that is active, and was before the test began. */
+export async function addTenant(timezone = 'UTC'): Promise<string> {
+  made += 1
+  const slug = `tick_${process.pid}_${made}`
+  await database.query(
+    "INSERT INTO public.organizations (slug, name, timezone, status) VALUES ($1, $1, $2, 'active')",
+    [slug, timezone],
+  )
+  return slug
+}
+
+export async function changeTenant(
+  slug: string,
+  column: 'status' | 'timezone' | 'active_since',
+  value: string,
+) {
+  await database.query(`UPDATE public.organizations SET ${column} = $2 WHERE slug = $1`, [slug, value])
+}
+
+/** The runs of a tenant, oldest first. */
+export async function runsOf(tenantId: string, task?: AnyTask): Promise<Run[]> {
+  const page = await engine.list({ tenantId, limit: 1_000, ...(task && { taskId: task.id }) })
+  return page.runs.reverse()
+}
+
+export async function countRuns(tenantId: string, task?: AnyTask): Promise<number> {
+  return (await runsOf(tenantId, task)).length
+}
