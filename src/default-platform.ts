@@ -296,6 +296,7 @@ async function taskById(id: string): Promise<AnyTask> {
 export const runs: Runs = createRuns(
   () => defaultPlatform().ready(),
   () => defaultPlatform().dispatcher,
+  () => defaultPlatform().bulk,
 )
 
 /** Replaying and cancelling many runs: preview, confirm, watch, stop. */

@@ -121,6 +121,7 @@ export class Platform {
     this.runs = createRuns(
       () => this.ready(),
       () => this.dispatcher,
+      () => this.bulk,
     )
     this.schedules = createSchedules(async () => {
       const [{ database, directory, engine }, registry, ticker] = await Promise.all([

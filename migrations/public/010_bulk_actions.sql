@@ -12,7 +12,13 @@ CREATE TABLE public.platform_bulk_actions (
   -- Whose runs they are; who may not see one of these tenants sees nothing of it.
   tenant_ids text[] NOT NULL,
   total int NOT NULL,
+  -- What has become of them so far; those that are none of these still wait.
+  done int NOT NULL DEFAULT 0,
+  refused int NOT NULL DEFAULT 0,
+  skipped int NOT NULL DEFAULT 0,
+  -- Of a replay: of how many a later run has completed, and of how many that was looked for.
   completed_later int NOT NULL,
+  completed_later_of int NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by jsonb NOT NULL,
   -- A preview that nobody has confirmed by then cannot be confirmed any more.

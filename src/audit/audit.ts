@@ -1,5 +1,6 @@
 /** The audit log: who did what to which tenant, and why. Entries are added in the transaction of what they tell of. */
 import type { Database } from '../db/database.ts'
+import { currentScope } from '../db/scope.ts'
 import { InvalidRunFilterError } from '../errors.ts'
 
 /** Who acts. `id` is null where there is none: a person at a shell, an app with the library. */
@@ -8,6 +9,9 @@ export interface Actor {
   id: string | null
   name: string
 }
+
+/** An app's own code, which says no more of who it is. */
+export const theApp: Actor = { kind: 'app', id: null, name: 'app' }
 
 export interface AuditRecord {
   actor: Actor
@@ -56,14 +60,18 @@ export function createAuditLog(database: () => Promise<Database>): AuditLog {
   }
 }
 
-/** Inside `database.transaction` it commits with it. */
+const recordSql = `
+  INSERT INTO public.platform_audit (actor, action, tenant_id, subject, reason, details) VALUES ($1, $2, $3, $4, $5, $6)`
+
+/** Inside a transaction it commits with it, also in a tenant's context, whose own role may not write here. */
 export async function recordAudit(
-  { sql }: Database,
+  database: Database,
   { actor, action, tenantId, subject, reason, details }: AuditRecord,
 ): Promise<void> {
-  await sql`
-    INSERT INTO public.platform_audit (actor, action, tenant_id, subject, reason, details)
-    VALUES (${JSON.stringify(actor)}, ${action}, ${tenantId}, ${subject}, ${reason}, ${JSON.stringify(details)})`
+  const values = [JSON.stringify(actor), action, tenantId, subject, reason, JSON.stringify(details)]
+  const scope = currentScope()
+  const transaction = scope?.database === database && !scope.ended ? scope.transaction : null
+  await (transaction ? transaction.executeAsPlatform(recordSql, values) : database.query(recordSql, values))
 }
 
 /** Newest first. Index: the primary key, or platform_audit_tenant, or platform_audit_action. */

@@ -23,7 +23,7 @@ export function runsOfTenants(runs: number, { tenantIds }: BulkAction): string {
 const shown = 10
 
 export function previewText(preview: Preview): string {
-  const { kind, total, tenants, tasks, completedLater, counts, refused } = preview
+  const { kind, total, tenants, tasks, counts, refused } = preview
   const some = counts.waiting < total ? `${counts.waiting} of ` : ''
   const parts = [
     `${verbs[kind].now} ${some}${runsOfTenants(total, preview)}:`,
@@ -33,12 +33,19 @@ export function previewText(preview: Preview): string {
     formatTable(tasks.slice(0, shown), taskColumns),
     more(tasks.length),
     '',
-    completedLater > 0 ? `Of ${completedLater} of them a later run has completed.` : null,
+    completedLaterText(preview),
     counts.refused > 0 ? `${plural(counts.refused, 'run')} cannot be replayed:` : null,
     counts.refused > 0 ? formatTable(refused.slice(0, shown), refusedColumns) : null,
     more(counts.refused),
   ]
   return parts.filter((part) => part !== null).join('\n')
+}
+
+/** Null: nothing is known that speaks against a replay. */
+function completedLaterText({ kind, total, completedLater, completedLaterOf }: BulkAction): string | null {
+  if (kind === 'cancel' || (completedLater === 0 && completedLaterOf === total)) return null
+  const ofThem = completedLaterOf === total ? 'them' : `the ${completedLaterOf} that were looked at`
+  return `Of ${completedLater} of ${ofThem} a later run has completed.`
 }
 
 const runsColumn: Column<{ runs: number }> = {
@@ -81,7 +88,7 @@ export function resultsText(results: Results): string {
 }
 
 export function actionText(action: BulkAction, results: Results): string {
-  const { id, kind, state, tenantIds, selection, completedLater, perSecond, reason } = action
+  const { id, kind, state, tenantIds, selection, perSecond, reason } = action
   const shownTenants = tenantIds.slice(0, shown).join(', ')
   return formatFields({
     [kind]: id,
@@ -91,7 +98,7 @@ export function actionText(action: BulkAction, results: Results): string {
     tenants: [shownTenants, more(tenantIds.length)].filter(Boolean).join(' '),
     selected:
       'filter' in selection ? JSON.stringify(selection.filter) : `${plural(selection.runIds, 'run')} by id`,
-    'completed later': completedLater > 0 ? String(completedLater) : '',
+    'completed later': completedLaterText(action) ?? '',
     previewed: `${timeText(action.createdAt)} by ${action.createdBy.name}`,
     confirmed: action.confirmedBy ? `${timeText(action.confirmedAt)} by ${action.confirmedBy.name}` : '',
     reason: reason ?? '',

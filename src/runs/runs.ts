@@ -2,11 +2,13 @@
  * Reading and steering runs, whatever engine they are on. Inside a tenant's context, and in a run of the tenant, the runs of
  * other tenants do not exist; code of the platform, outside of every tenant, sees all.
  */
+import type { Database } from '../db/database.ts'
 import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
 import { TenantMismatchError, UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
 import type { Attempt, Run, RunHandle } from '../task/run.ts'
+import type { BulkActions } from './bulk/bulk.ts'
 import { type CountFilter, checkCountFilter, type RunCount } from './counts.ts'
 import { checkFilter } from './filter.ts'
 import type { FollowLogsOptions, ReadLogsOptions, RunLogs } from './journal/logs.ts'
@@ -29,6 +31,8 @@ export interface Runs {
    * RunStillOpenError, UnknownTaskError, and InvalidPayloadError where the task as it is now does not take the payload.
    */
   replay(runId: string, options?: ReplayOptions): Promise<RunHandle>
+  /** Of many runs, or with a look first: see `bulkActions`, which confirms what was previewed. */
+  previewReplay: BulkActions['previewReplay']
   /** Another start for a run that was given one and has not begun. False: it does not wait for it any more. */
   reschedule(runId: string, start: NewStart): Promise<boolean>
   /**
@@ -45,8 +49,9 @@ export interface Runs {
 }
 
 export function createRuns(
-  ready: () => Promise<{ engine: Engine; waiter: RunWaiter; logs: RunLogs }>,
+  ready: () => Promise<{ database: Database; engine: Engine; waiter: RunWaiter; logs: RunLogs }>,
   dispatcher: () => Dispatcher,
+  bulk: () => BulkActions,
 ): Runs {
   /** The run, where it is one of the surrounding tenant. */
   const find = async (engine: Engine, runId: string): Promise<Run> => {
@@ -84,9 +89,17 @@ export function createRuns(
     cancel: (runId) => steer(runId, (engine) => engine.cancel(runId)),
 
     async replay(runId, options = {}) {
-      const { engine } = await ready()
-      return await replayRun((id) => find(engine, id), dispatcher(), runId, options)
+      const { database, engine } = await ready()
+      const dependencies = {
+        find: (id: string) => find(engine, id),
+        database,
+        engine,
+        dispatcher: dispatcher(),
+      }
+      return await replayRun(dependencies, runId, options)
     },
+
+    previewReplay: (...args) => bulk().previewReplay(...args),
 
     async reschedule(runId, start) {
       const checked = readNewStart(start)

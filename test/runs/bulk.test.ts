@@ -9,6 +9,7 @@ import {
   runs,
   startWorker,
   suspendTenant,
+  withTenant,
 } from '../../src/default-platform.ts'
 import { PgBossEngine } from '../../src/engines/pg-boss/engine.ts'
 import {
@@ -19,6 +20,8 @@ import {
   UnknownBulkActionError,
   UnknownRunError,
 } from '../../src/errors.ts'
+import { CompletedLaterCount } from '../../src/runs/bulk/completed-later.ts'
+import type { BulkDependencies } from '../../src/runs/bulk/deps.ts'
 import { deleteOldActions } from '../../src/runs/bulk/retention.ts'
 import { takeStep } from '../../src/runs/bulk/step.ts'
 import { defineTask } from '../../src/task/define.ts'
@@ -35,6 +38,15 @@ const flaky = defineTask({
     return { n, note }
   },
 })
+let pickySchemaThrows = false
+const picky = defineTask({
+  id: 'bulk/picky',
+  payload: tenantPayload({ word: z.string() }).refine(({ word }) => {
+    if (pickySchemaThrows) throw new RangeError(`cannot look at ${word}`)
+    return true
+  }),
+  run: () => null,
+})
 let act: (signal: AbortSignal) => unknown = () => null
 const acting = defineTask({
   id: 'bulk/acting',
@@ -44,7 +56,7 @@ const acting = defineTask({
 
 let kit: TestPlatform
 beforeAll(async () => {
-  kit = await createTestPlatform({ engine: 'pg-boss', tasks: [flaky, acting] })
+  kit = await createTestPlatform({ engine: 'pg-boss', tasks: [flaky, acting, picky] })
 })
 afterAll(() => kit.close())
 
@@ -94,6 +106,7 @@ describe('a preview', () => {
       total: 4,
       counts: { waiting: 4, done: 0, refused: 0, skipped: 0 },
       completedLater: 0,
+      completedLaterOf: 4,
       tenants: [
         { tenantId: one, runs: 3 },
         { tenantId: two, runs: 1 },
@@ -128,6 +141,115 @@ describe('a preview', () => {
     await kit.drain()
     const preview = await bulkActions.previewReplay({ filter: { tenantId, states: ['failed'] } })
     expect(preview).toMatchObject({ total: 3, completedLater: 2 })
+  })
+
+  test('is quick where a busy task has completed a hundred thousand runs since', async () => {
+    const tenantId = await kit.tenant()
+    const ids = await failures(tenantId, 300)
+    await query(
+      `INSERT INTO public.platform_runs
+         (id, task_id, tenant_id, state, payload, priority, attempt, max_attempts, triggered_by, created_at, run_at, engine)
+       SELECT gen_random_uuid(), $1, $2, 'completed', jsonb_build_object('n', 1000 + n % 500, 'tenantId', $2::text), 0, 1, 1,
+         (ARRAY['app', 'schedule', 'replay', 'run'])[1 + n % 4], at, at, 'pg-boss'
+       FROM generate_series(1, 100000) AS n, LATERAL (SELECT now() + n * interval '1 ms') AS times (at)`,
+      [flaky.id, tenantId],
+    )
+    // The first ten are of payloads that completed later, the others of none.
+    await query(
+      `UPDATE public.platform_runs SET payload = jsonb_set(payload, '{n}', to_jsonb((payload->>'n')::int + 1000))
+       WHERE id = ANY($1)`,
+      [ids.slice(0, 10)],
+    )
+    const from = performance.now()
+    const preview = await bulkActions.previewReplay({ runIds: ids })
+    expect(performance.now() - from).toBeLessThan(2_500)
+    expect(preview).toMatchObject({ total: 300, completedLater: 10, completedLaterOf: 300 })
+  })
+
+  test('does not wait for what would take too long to tell, and says so', async () => {
+    const { database } = await kit.platform.ready()
+    const tenantId = await kit.tenant()
+    const [id] = await failures(tenantId, 1)
+    const old = await runs.get(id!)
+    const locked = Promise.withResolvers<void>()
+    const looked = Promise.withResolvers<void>()
+    const locking = database.transaction(async () => {
+      await database.sql`LOCK TABLE public.platform_runs IN ACCESS EXCLUSIVE MODE`
+      locked.resolve()
+      await looked.promise
+    })
+    await locked.promise
+    const count = new CompletedLaterCount({ database } as BulkDependencies)
+    await count.add([old])
+    looked.resolve()
+    await locking
+    await count.add([old])
+    expect(count.result).toEqual({ count: 0, of: 0 })
+  })
+
+  test('stops when nobody waits for it, and leaves nothing', async () => {
+    const tenantId = await kit.tenant()
+    await failures(tenantId, 1)
+    const signal = AbortSignal.abort(new Error('gone'))
+    await expect(bulkActions.previewReplay({ filter: { tenantId } }, { signal })).rejects.toThrow('gone')
+    expect((await bulkActions.list({ within: [tenantId] })).actions).toEqual([])
+  })
+
+  test('needs no second connection while it holds one', async () => {
+    const tenantId = await kit.tenant()
+    await failures(tenantId, 2)
+    const many = Array.from({ length: 30 }, () => bulkActions.previewReplay({ filter: { tenantId } }))
+    for (const { total } of await Promise.all(many)) expect(total).toBe(2)
+  })
+
+  test('a schema that throws refuses its runs, and no others; what it says is not repeated', async () => {
+    const tenantId = await kit.tenant()
+    await failures(tenantId, 1)
+    const { id } = await picky.trigger({ tenantId, word: 'private' })
+    await kit.drain()
+    pickySchemaThrows = true
+    const preview = await bulkActions.previewReplay({ filter: { tenantId } })
+    expect(preview.counts).toMatchObject({ waiting: 1, refused: 1 })
+    expect(preview.refused).toMatchObject([
+      { runId: id, problem: expect.stringContaining('schema threw RangeError') },
+    ])
+    expect(JSON.stringify(preview)).not.toContain('private')
+    pickySchemaThrows = false
+    const confirmed = await bulkActions.previewReplay({ filter: { tenantId } })
+    await bulkActions.confirm(confirmed.id, { reason })
+    pickySchemaThrows = true
+    await allSteps()
+    pickySchemaThrows = false
+    expect(await bulkActions.get(confirmed.id)).toMatchObject({
+      state: 'completed',
+      counts: { done: 1, refused: 1 },
+    })
+  })
+
+  test('inside a tenant there are the runs of that tenant', async () => {
+    const [one, two] = [await kit.tenant(), await kit.tenant()]
+    const [own] = await failures(one, 1)
+    const [others] = await failures(two, 1)
+    const theirs = await bulkActions.previewReplay({ runIds: [others!] })
+    await withTenant(one, async () => {
+      const preview = await runs.previewReplay({ filter: { taskId: flaky.id } })
+      expect(preview).toMatchObject({ total: 1, tenantIds: [one] })
+      await bulkActions.confirm(preview.id, { reason })
+      expect((await bulkActions.runs(preview.id)).map(({ runId }) => runId)).toEqual([own])
+      expect((await bulkActions.list({})).actions.map(({ id }) => id)).toEqual([preview.id])
+      expect(await bulkActions.stop(preview.id)).toMatchObject({ state: 'stopped' })
+      await expect(runs.previewReplay({ runIds: [others!] })).rejects.toThrow(UnknownRunError)
+      for (const ask of [
+        () => bulkActions.get(theirs.id),
+        () => bulkActions.confirm(theirs.id, { reason }),
+        () => bulkActions.stop(theirs.id),
+        () => bulkActions.results(theirs.id),
+        () => bulkActions.get(theirs.id, { within: [two] }),
+      ]) {
+        await expect(ask()).rejects.toThrow(UnknownBulkActionError)
+      }
+    })
+    expect(await bulkActions.get(theirs.id)).toMatchObject({ state: 'previewed' })
   })
 
   test('shows which runs the task does not take any more, and leaves them out', async () => {
@@ -415,6 +537,17 @@ test('a cancel ends queued and running runs, which get their signal; what has en
   await worker.stop()
 })
 
+test('a cancel that a crash has interrupted counts what it had cancelled as its own', async () => {
+  const tenantId = await kit.tenant()
+  const { id: runId } = await acting.trigger({ tenantId }, { delay: '1h' })
+  const { id } = await bulkActions.previewCancel({ runIds: [runId] })
+  await bulkActions.confirm(id, { by, reason })
+  // The step cancelled it and came to no commit.
+  expect(await runs.cancel(runId)).toBe(true)
+  await allSteps()
+  expect(await bulkActions.get(id)).toMatchObject({ state: 'completed', counts: { done: 1, skipped: 0 } })
+})
+
 describe('what is old', () => {
   /** Actions of one run each, by what is said of them. */
   async function actions(): Promise<Record<'previewed' | 'running' | 'completed' | 'stopped', string>> {
@@ -477,8 +610,8 @@ describe('what is old', () => {
     )
     await query(
       `INSERT INTO public.platform_bulk_actions
-         (id, kind, selection, tenant_ids, total, completed_later, created_at, created_by, expires_at)
-       SELECT gen_random_uuid(), 'replay', '{}', '{}', 0, 0, now() - interval '3 days', '{}', now()
+         (id, kind, selection, tenant_ids, total, completed_later, completed_later_of, created_at, created_by, expires_at)
+       SELECT gen_random_uuid(), 'replay', '{}', '{}', 0, 0, 0, now() - interval '3 days', '{}', now()
        FROM generate_series(1, 250)`,
     )
     await age('created_at', '25 hours')
@@ -520,7 +653,7 @@ describe('a tenant that is deleted', () => {
     await allSteps()
     expect(await bulkActions.get(both.id)).toMatchObject({
       state: 'completed',
-      counts: { done: 1, waiting: 0 },
+      counts: { done: 1, skipped: 1, waiting: 0 },
     })
     expect((await runs.list({ tenantId: leaving })).runs).toEqual([])
     expect((await kit.platform.audit.list({ tenantIds: [leaving] })).entries).toMatchObject([
@@ -558,7 +691,7 @@ describe('a tenant that is deleted', () => {
     enqueue.mockRestore()
     expect((await runs.list({ tenantId: leaving })).runs).toEqual([])
     expect(await query('SELECT FROM pgboss.job WHERE group_id = $1', [leaving])).toEqual([])
-    expect(await bulkActions.get(id)).toMatchObject({ counts: { done: 3, waiting: 0 } })
+    expect(await bulkActions.get(id)).toMatchObject({ counts: { done: 6, waiting: 0 } })
     expect((await runs.list({ tenantId: staying })).runs).toHaveLength(6)
     await allSteps()
   })

@@ -45,6 +45,7 @@ export const actionSchema = z
     completedLater: count.describe(
       'Of how many a later run, of the same payload or as its replay, has completed.',
     ),
+    completedLaterOf: count.describe('Of how many that was looked for: all, unless it would take too long.'),
     tenantIds: z.array(slug),
     createdAt: time,
     createdBy: actorSchema,
@@ -93,6 +94,7 @@ export function showAction(action: BulkAction): z.input<typeof actionSchema> {
     total: action.total,
     counts,
     completedLater: action.completedLater,
+    completedLaterOf: action.completedLaterOf,
     tenantIds: action.tenantIds,
     createdAt: action.createdAt.toISOString(),
     createdBy,

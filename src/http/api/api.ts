@@ -9,6 +9,7 @@ import { auditRoutes } from './audit.ts'
 import { authenticate, onPlatform } from './authenticate.ts'
 import { bodyUpTo } from './body-size.ts'
 import { credentialRoutes } from './credentials.ts'
+import { deadlineMs } from './deadline.ts'
 import type { ApiEnv } from './env.ts'
 import { failureRoutes } from './failures.ts'
 import { holdRoutes } from './holds.ts'
@@ -28,8 +29,6 @@ import { userRoutes } from './users.ts'
 
 /** A thousand payloads of 16 kB each. */
 const bodyBytes = 16 * 1024 * 1024
-/** The preview of a replay of a hundred thousand runs is what takes longest. */
-const deadlineMs = 60_000
 const retryAfterSeconds = 10
 
 export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {

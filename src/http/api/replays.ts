@@ -17,6 +17,7 @@ import {
   showActionRun,
   showPreview,
 } from './action-schemas.ts'
+import { untilDeadline } from './deadline.ts'
 import { type ApiContext, type ApiRoutes, actorOf, newRoutes, permittedTenants } from './env.ts'
 import { readFilter } from './run-filter.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, uuid } from './schemas.ts'
@@ -66,6 +67,7 @@ export function replayRoutes(): ApiRoutes {
       const preview = await bulkOf(context).previewReplay(readSelection(selection), {
         ...asking(context, 'replay'),
         edit: edit as Edit | null,
+        signal: untilDeadline(context),
       })
       return context.json(showPreview(preview), 201)
     })
@@ -78,7 +80,8 @@ export function replayRoutes(): ApiRoutes {
 export function cancellationRoutes(): ApiRoutes {
   return actionRoutes('cancel').openapi(previewCancellation, async (context) => {
     const selection = readSelection(context.req.valid('json'))
-    const preview = await bulkOf(context).previewCancel(selection, asking(context, 'cancel'))
+    const options = { ...asking(context, 'cancel'), signal: untilDeadline(context) }
+    const preview = await bulkOf(context).previewCancel(selection, options)
     return context.json(showPreview(preview), 201)
   })
 }

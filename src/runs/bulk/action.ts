@@ -27,11 +27,13 @@ export interface BulkAction {
     done: number
     /** Cannot be replayed: the task as it is now does not take the payload, or the run is gone. */
     refused: number
-    /** It was stopped before them, or (of a cancel) they had ended already. */
+    /** It was stopped before them, their tenant was deleted, or (of a cancel) they had ended already. */
     skipped: number
   }
   /** Of a replay: of how many there is a later run, with the same payload or as its replay, that has completed. */
   completedLater: number
+  /** Of how many that was looked for: not of all where there are so many that it would take too long. */
+  completedLaterOf: number
   tenantIds: string[]
   createdAt: Date
   createdBy: Actor

@@ -1,8 +1,12 @@
-/** Replaying and cancelling many runs: preview, confirm, watch, stop. */
-import type { Actor } from '../../audit/audit.ts'
+/**
+ * Replaying and cancelling many runs: preview, confirm, watch, stop. Inside a tenant's context the runs of other tenants
+ * do not exist. What is written is the platform's, and apart from a transaction that the caller may be in.
+ */
+import { type Actor, theApp } from '../../audit/audit.ts'
+import { leaveScopes } from '../../db/scope.ts'
 import { checkFilter } from '../filter.ts'
 import type { ActionFilter, ActionKind, ActionRun, BulkAction, Edit, Selection } from './action.ts'
-import { type Confirmation, confirm, stop } from './confirm.ts'
+import { confirm, stop } from './confirm.ts'
 import type { BulkDependencies } from './deps.ts'
 import { type Preview, preview } from './preview.ts'
 import { type ActionPage, listActions, readAction, readActionRuns } from './read.ts'
@@ -12,7 +16,14 @@ export interface Asking {
   /** Who asks, for the audit log; by default the app itself. */
   by?: Actor
   /** Only runs of these tenants exist for who asks; all by default. */
-  within?: readonly string[] | null
+  within?: Within
+}
+
+type Within = readonly string[] | null
+
+export interface PreviewOptions extends Asking {
+  /** Ends the search for the runs when nobody waits for the answer any more. */
+  signal?: AbortSignal
 }
 
 export interface BulkActions {
@@ -20,8 +31,8 @@ export interface BulkActions {
    * Finds and writes down the runs, and does nothing to them. `edit` is one payload for one run, or a JSON merge patch
    * for many. @throws InvalidBulkActionError, UnknownRunError, InvalidRunFilterError.
    */
-  previewReplay(selection: Selection, options?: Asking & { edit?: Edit | null }): Promise<Preview>
-  previewCancel(selection: Selection, options?: Asking): Promise<Preview>
+  previewReplay(selection: Selection, options?: PreviewOptions & { edit?: Edit | null }): Promise<Preview>
+  previewCancel(selection: Selection, options?: PreviewOptions): Promise<Preview>
   /** Does it, for exactly the runs of the preview, at most `perSecond` of them a second (200). Twice is once. */
   confirm(id: string, options: Asking & { reason: string; perSecond?: number }): Promise<BulkAction>
   /** Leaves alone what has not been done yet. */
@@ -41,56 +52,72 @@ export interface BulkActions {
   results(id: string, options?: Pick<Asking, 'within'>): Promise<Results>
 }
 
-const app: Actor = { kind: 'app', id: null, name: 'app' }
 const usualPage = 50
 
 export function createBulkActions(ready: () => Promise<BulkDependencies>): BulkActions {
+  const apart = async <T>(
+    within: Within,
+    act: (dependencies: BulkDependencies, within: Within) => Promise<T>,
+  ): Promise<T> => {
+    const dependencies = await ready()
+    const visible = narrow(within, dependencies.dispatcher.currentTenant())
+    return await leaveScopes(() => act(dependencies, visible))
+  }
+  const previewOf = async (
+    kind: ActionKind,
+    given: Selection,
+    { by = theApp, within = null, edit = null, signal }: PreviewOptions & { edit?: Edit | null },
+  ): Promise<Preview> => {
+    const selection = checked(given)
+    return await apart(within, (dependencies, visible) =>
+      preview(dependencies, { kind, selection, edit, by, within: visible, signal: signal ?? null }),
+    )
+  }
+
   return {
-    async previewReplay(selection, { by = app, within = null, edit = null } = {}) {
-      return await preview(await ready(), { kind: 'replay', selection: checked(selection), edit, by, within })
-    },
+    previewReplay: (selection, options = {}) => previewOf('replay', selection, options),
 
-    async previewCancel(selection, { by = app, within = null } = {}) {
-      return await preview(await ready(), {
-        kind: 'cancel',
-        selection: checked(selection),
-        edit: null,
-        by,
-        within,
-      })
-    },
+    previewCancel: (selection, options = {}) => previewOf('cancel', selection, options),
 
-    async confirm(id, { by = app, within = null, ...rest }) {
-      const confirmation: Confirmation = { by, within, ...rest }
-      return await confirm(await ready(), id, confirmation)
-    },
+    confirm: (id, { by = theApp, within = null, ...rest }) =>
+      apart(within, (dependencies, visible) => confirm(dependencies, id, { by, within: visible, ...rest })),
 
-    async stop(id, { by = app, within = null } = {}) {
-      return await stop(await ready(), id, { by, within })
-    },
+    stop: (id, { by = theApp, within = null } = {}) =>
+      apart(within, (dependencies, visible) => stop(dependencies, id, { by, within: visible })),
 
-    async get(id, { within = null } = {}) {
-      return await readAction((await ready()).database, id, within)
-    },
+    get: (id, { within = null } = {}) =>
+      apart(within, ({ database }, visible) => readAction(database, id, visible)),
 
     async list({ within = null, kind, limit = usualPage, after } = {}) {
-      const { limit: size } = checkFilter({ limit })
-      const page = { within, limit: size, ...(kind && { kind }), ...(after !== undefined && { after }) }
-      return await listActions((await ready()).database, page)
+      const page = {
+        limit: checkFilter({ limit }).limit,
+        ...(kind && { kind }),
+        ...(after !== undefined && { after }),
+      }
+      return await apart(within, ({ database }, visible) =>
+        listActions(database, { within: visible, ...page }),
+      )
     },
 
     async runs(id, { within = null, after = 0, limit = usualPage } = {}) {
-      const { database } = await ready()
-      await readAction(database, id, within)
-      return await readActionRuns(database, id, { after, limit: checkFilter({ limit }).limit })
+      const page = { after, limit: checkFilter({ limit }).limit }
+      return await apart(within, async ({ database }, visible) => {
+        await readAction(database, id, visible)
+        return await readActionRuns(database, id, page)
+      })
     },
 
-    async results(id, { within = null } = {}) {
-      const { database, engine } = await ready()
-      await readAction(database, id, within)
-      return await countResults(database, engine, id)
-    },
+    results: (id, { within = null } = {}) =>
+      apart(within, async ({ database, engine }, visible) => {
+        await readAction(database, id, visible)
+        return await countResults(database, engine, id)
+      }),
   }
+}
+
+function narrow(within: Within, tenantId: string | null): Within {
+  if (tenantId === null) return within
+  return within === null || within.includes(tenantId) ? [tenantId] : []
 }
 
 /** What the library was given is checked as a filter of runs is. */

@@ -75,7 +75,8 @@ export async function stop(
   const { kind, tenantIds } = await readAction(database, id, within)
   await database.transaction(async () => {
     const { rowCount } = await database.sql`
-      UPDATE public.platform_bulk_actions SET state = 'stopped', finished_at = now(), next_step_at = NULL
+      UPDATE public.platform_bulk_actions
+      SET state = 'stopped', skipped = total - done - refused, finished_at = now(), next_step_at = NULL
       WHERE id = ${id} AND state IN ('previewed', 'running')`
     if (rowCount === 0) return
     const skipped = await database.sql`

@@ -10,15 +10,18 @@ import { mergePatch } from './merge-patch.ts'
 
 export type Accepted = { task: AnyTask; input: JsonValue } | { problem: string }
 
-/** What is wrong with one run's payload is that run's matter. */
+/** What is wrong with one run's payload is that run's matter; what is wrong with all tasks is not. */
 export async function acceptEdited(run: Run, edit: Edit | null, dispatcher: Dispatcher): Promise<Accepted> {
+  const registry = await dispatcher.registry()
   try {
-    const task = (await dispatcher.registry()).get(run.taskId)
+    const task = registry.get(run.taskId)
     return { task, input: await acceptReplay(task, run, edited(run.payload, edit), dispatcher) }
   } catch (error) {
     if (error instanceof InvalidPayloadError) return { problem: describe(error) }
     if (error instanceof JobsError) return { problem: error.message }
-    throw error
+    // The schema itself threw. Its message may hold anything, so it is not repeated.
+    const what = error instanceof Error ? error.name : 'something'
+    return { problem: `The payload's schema threw ${what} instead of refusing the payload. Mend the schema.` }
   }
 }
 

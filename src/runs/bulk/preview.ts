@@ -1,6 +1,7 @@
 /**
  * A preview: the runs are found and written down, nothing is done to them. What is confirmed later is exactly these, so
- * a run that fails in between is not among them.
+ * a run that fails in between is not among them. They are found before a transaction is opened to write them down: no
+ * connection waits for another one.
  */
 import { randomUUID } from 'node:crypto'
 import type { Actor } from '../../audit/audit.ts'
@@ -9,7 +10,7 @@ import type { JsonValue } from '../../task/json.ts'
 import { findUnstorable } from '../../task/payload.ts'
 import type { Run } from '../../task/run.ts'
 import type { ActionKind, ActionRun, BulkAction, Edit, Selection } from './action.ts'
-import { countCompletedLater } from './completed-later.ts'
+import { type CompletedLater, CompletedLaterCount } from './completed-later.ts'
 import type { BulkDependencies } from './deps.ts'
 import { acceptEdited } from './edit.ts'
 import { readAction, readRefused } from './read.ts'
@@ -22,6 +23,8 @@ export interface PreviewRequest {
   by: Actor
   /** Only runs of these tenants exist for who asks; null: of all. */
   within: readonly string[] | null
+  /** Nobody waits for the answer any more. */
+  signal: AbortSignal | null
 }
 
 export interface Preview extends BulkAction {
@@ -35,45 +38,46 @@ export interface Preview extends BulkAction {
 /** More at once is more than anybody has looked at. */
 export const mostRuns = 100_000
 const previewIsGoodForMs = 3_600_000
+const rowsPerInsert = 1_000
 
 /** @throws InvalidBulkActionError, UnknownRunError, InvalidRunFilterError. */
 export async function preview(dependencies: BulkDependencies, request: PreviewRequest): Promise<Preview> {
   checkRequest(request)
-  const { database, engine, dispatcher } = dependencies
+  const { database } = dependencies
+  const found = await findRuns(request, dependencies)
   const id = randomUUID()
-  const tenants = new Map<string, number>()
-  const tasks = new Map<string, number>()
-  let total = 0
-  let completedLater = 0
   await database.transaction(async () => {
-    await insertAction(id, request, dependencies)
-    for await (const runs of selectRuns(engine, request)) {
-      if (total + runs.length > mostRuns) throw tooMany()
-      const rows = await Promise.all(runs.map((run) => toRow(run, request, dispatcher)))
-      await insertRuns(id, total, rows, dependencies)
-      for (const { tenantId, taskId } of runs) {
-        tenants.set(tenantId, (tenants.get(tenantId) ?? 0) + 1)
-        tasks.set(taskId, (tasks.get(taskId) ?? 0) + 1)
-      }
-      total += runs.length
-      if (request.kind === 'replay') completedLater += await countCompletedLater(runs, dependencies)
+    await insertAction(id, request, found, dependencies)
+    for (let start = 0; start < found.rows.length; start += rowsPerInsert) {
+      await insertRuns(id, start, found.rows.slice(start, start + rowsPerInsert), dependencies)
     }
-    // One of no runs is still somebody's: theirs who asked, and not everybody's.
-    const tenantIds = total > 0 ? [...tenants.keys()] : [...(request.within ?? [])]
-    await database.sql`
-      UPDATE public.platform_bulk_actions
-      SET total = ${total}, completed_later = ${completedLater}, tenant_ids = ${tenantIds}
-      WHERE id = ${id}`
   })
   return {
     ...(await readAction(database, id)),
-    tenants: mostFirst(tenants).map(([tenantId, runs]) => ({ tenantId, runs })),
-    tasks: mostFirst(tasks).map(([taskId, runs]) => ({ taskId, runs })),
+    tenants: mostFirst(found.rows, 'tenantId').map(([tenantId, runs]) => ({ tenantId, runs })),
+    tasks: mostFirst(found.rows, 'taskId').map(([taskId, runs]) => ({ taskId, runs })),
     refused: await readRefused(database, id),
   }
 }
 
 type Row = Pick<ActionRun, 'runId' | 'taskId' | 'tenantId' | 'newRunId' | 'state' | 'problem'>
+
+interface Found {
+  rows: Row[]
+  completedLater: CompletedLater
+}
+
+async function findRuns(request: PreviewRequest, dependencies: BulkDependencies): Promise<Found> {
+  const rows: Row[] = []
+  const completedLater = new CompletedLaterCount(dependencies)
+  for await (const runs of selectRuns(dependencies.engine, request)) {
+    request.signal?.throwIfAborted()
+    if (rows.length + runs.length > mostRuns) throw tooMany()
+    rows.push(...(await Promise.all(runs.map((run) => toRow(run, request, dependencies.dispatcher)))))
+    if (request.kind === 'replay') await completedLater.add(runs)
+  }
+  return { rows, completedLater: completedLater.result }
+}
 
 async function toRow(
   { id: runId, taskId, tenantId, ...rest }: Run,
@@ -89,15 +93,22 @@ async function toRow(
 
 async function insertAction(
   id: string,
-  { kind, selection, edit, by }: PreviewRequest,
+  { kind, selection, edit, by, within }: PreviewRequest,
+  { rows, completedLater }: Found,
   { database: { sql } }: BulkDependencies,
 ): Promise<void> {
   const shown = 'runIds' in selection ? { runIds: selection.runIds.length } : selection
   const expiresAt = new Date(Date.now() + previewIsGoodForMs)
+  const refused = rows.filter(({ state }) => state === 'refused').length
+  // One of no runs is still somebody's: theirs who asked, and not everybody's.
+  const tenantIds = rows.length > 0 ? [...new Set(rows.map(({ tenantId }) => tenantId))] : [...(within ?? [])]
   await sql`
     INSERT INTO public.platform_bulk_actions
-      (id, kind, selection, edit, tenant_ids, total, completed_later, created_by, expires_at)
-    VALUES (${id}, ${kind}, ${sql.json(shown)}, ${edit && sql.json(edit)}, '{}', 0, 0, ${sql.json(by)}, ${expiresAt})`
+      (id, kind, selection, edit, tenant_ids, total, refused, completed_later, completed_later_of, created_by, expires_at)
+    VALUES (
+      ${id}, ${kind}, ${sql.json(shown)}, ${edit && sql.json(edit)}, ${tenantIds}, ${rows.length}, ${refused},
+      ${completedLater.count}, ${completedLater.of}, ${sql.json(by)}, ${expiresAt}
+    )`
 }
 
 async function insertRuns(
@@ -146,6 +157,8 @@ function tooMany(): InvalidBulkActionError {
   return new InvalidBulkActionError(`That is more than ${mostRuns} runs at once: narrow the filter.`)
 }
 
-function mostFirst(counts: ReadonlyMap<string, number>): [string, number][] {
+function mostFirst(rows: readonly Row[], name: 'tenantId' | 'taskId'): [string, number][] {
+  const counts = new Map<string, number>()
+  for (const { [name]: value } of rows) counts.set(value, (counts.get(value) ?? 0) + 1)
   return [...counts].sort(([one, runs], [other, more]) => more - runs || one.localeCompare(other))
 }

@@ -6,14 +6,12 @@ import { InvalidRunFilterError, UnknownBulkActionError } from '../../errors.ts'
 import type { ActionKind, ActionRun, BulkAction } from './action.ts'
 
 const columns = raw(`
-  id, kind, state, selection, total, completed_later AS "completedLater", tenant_ids AS "tenantIds",
+  id, kind, state, selection, total, completed_later AS "completedLater",
+  completed_later_of AS "completedLaterOf", tenant_ids AS "tenantIds",
   created_at AS "createdAt", created_by AS "createdBy", expires_at AS "expiresAt",
   confirmed_at AS "confirmedAt", confirmed_by AS "confirmedBy", reason, per_second AS "perSecond",
-  finished_at AS "finishedAt", (
-    SELECT jsonb_build_object(
-      'waiting', count(*) FILTER (WHERE run.state = 'waiting'), 'done', count(*) FILTER (WHERE run.state = 'done'),
-      'refused', count(*) FILTER (WHERE run.state = 'refused'), 'skipped', count(*) FILTER (WHERE run.state = 'skipped'))
-    FROM public.platform_bulk_action_runs AS run WHERE action_id = action.id
+  finished_at AS "finishedAt", jsonb_build_object(
+    'waiting', total - done - refused - skipped, 'done', done, 'refused', refused, 'skipped', skipped
   ) AS counts`)
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i

@@ -15,6 +15,7 @@ interface Taken {
   kind: ActionKind
   edit: Edit | null
   perSecond: number
+  confirmedAt: Date
 }
 
 type Waiting = Pick<ActionRun, 'number' | 'runId' | 'newRunId'>
@@ -47,7 +48,7 @@ async function doStep(action: Taken, dependencies: BulkDependencies): Promise<vo
   const done =
     action.kind === 'replay'
       ? await replay(action, waiting, dependencies)
-      : await cancel(waiting, dependencies)
+      : await cancel(action, waiting, dependencies)
   await note(action, done, dependencies)
   if (waiting.length < action.perSecond) await finish(action, dependencies)
 }
@@ -62,7 +63,7 @@ async function putOff(action: Taken, { database: { sql } }: BulkDependencies): P
 /** Index: platform_bulk_actions_running. */
 async function takeAction({ database: { sql } }: BulkDependencies): Promise<Taken | undefined> {
   const { rows } = await sql<Taken>`
-    SELECT id, kind, edit, per_second AS "perSecond" FROM public.platform_bulk_actions
+    SELECT id, kind, edit, per_second AS "perSecond", confirmed_at AS "confirmedAt" FROM public.platform_bulk_actions
     WHERE state = 'running' AND next_step_at <= now() ORDER BY next_step_at LIMIT 1
     FOR UPDATE SKIP LOCKED`
   return rows[0]
@@ -102,21 +103,41 @@ async function replay(
   return done
 }
 
-/** A cancel that is repeated finds the run cancelled. */
-async function cancel(waiting: readonly Waiting[], { engine }: BulkDependencies): Promise<Done[]> {
+async function cancel(
+  { confirmedAt }: Taken,
+  waiting: readonly Waiting[],
+  { engine }: BulkDependencies,
+): Promise<Done[]> {
   const done: Done[] = []
   for (let start = 0; start < waiting.length; start += cancelledAtOnce) {
     const some = waiting.slice(start, start + cancelledAtOnce)
     const answers = await leaveScopes(() => Promise.all(some.map(({ runId }) => engine.cancel(runId))))
-    for (const [index, { number }] of some.entries()) {
+    const late = some.filter((_, index) => !answers[index]).map(({ runId }) => runId)
+    const cancelled = await cancelledSince(confirmedAt, late, engine)
+    for (const { number, runId } of some) {
+      const ended = late.includes(runId) && !cancelled.has(runId)
       done.push(
-        answers[index]
-          ? { number, state: 'done', problem: null }
-          : { number, state: 'skipped', problem: 'It had ended already.' },
+        ended
+          ? { number, state: 'skipped', problem: 'It had ended already.' }
+          : { number, state: 'done', problem: null },
       )
     }
   }
   return done
+}
+
+/** A step that is repeated finds what it has cancelled. */
+async function cancelledSince(
+  since: Date,
+  runIds: readonly string[],
+  engine: BulkDependencies['engine'],
+): Promise<Set<string>> {
+  if (runIds.length === 0) return new Set()
+  const runs = await leaveScopes(() => engine.getMany(runIds))
+  const cancelled = runs.filter(
+    ({ state, finishedAt }) => state === 'cancelled' && finishedAt !== null && finishedAt >= since,
+  )
+  return new Set(cancelled.map(({ id }) => id))
 }
 
 async function note(
@@ -132,11 +153,20 @@ async function note(
     ) AS done (number, state, problem)
     WHERE action_id = ${action.id} AND run.number = done.number`
   await sql`
-    UPDATE public.platform_bulk_actions SET next_step_at = clock_timestamp() + interval '1 second' WHERE id = ${action.id}`
+    UPDATE public.platform_bulk_actions SET
+      done = done + ${count(done, 'done')}, refused = refused + ${count(done, 'refused')},
+      skipped = skipped + ${count(done, 'skipped')}, next_step_at = clock_timestamp() + interval '1 second'
+    WHERE id = ${action.id}`
 }
 
+function count(done: readonly Done[], wanted: Done['state']): number {
+  return done.filter(({ state }) => state === wanted).length
+}
+
+/** What is left by now was of tenants that are deleted. */
 async function finish(action: Taken, { database: { sql } }: BulkDependencies): Promise<void> {
   await sql`
-    UPDATE public.platform_bulk_actions SET state = 'completed', finished_at = now(), next_step_at = NULL
+    UPDATE public.platform_bulk_actions
+    SET state = 'completed', skipped = total - done - refused, finished_at = now(), next_step_at = NULL
     WHERE id = ${action.id}`
 }
