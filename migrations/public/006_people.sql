@@ -3,6 +3,9 @@
 -- What an operator may beyond the role, such as 'payload:read'. Of tenants, user_organizations.permissions says it.
 ALTER TABLE public.users ADD COLUMN permissions text[] NOT NULL DEFAULT '{}';
 
+-- Of the role, what its holder does not have, for whoever gave it did not have it either.
+ALTER TABLE public.user_organizations ADD COLUMN withheld text[] NOT NULL DEFAULT '{}';
+
 -- How often somebody has tried to sign in lately: per address, per account, and per both. A try moves free_at on by the
 -- time that one try costs; it is refused where free_at lies too far ahead. One row, whatever the number of tries.
 CREATE TABLE public.platform_login_limits (

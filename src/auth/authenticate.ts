@@ -6,10 +6,11 @@ import { AmbiguousCredentialsError, NoTenantChosenError, UnauthenticatedError } 
 import { hashSecret, isKey, isToken } from './bearer-secret.ts'
 import { checkCsrf, csrfToken } from './csrf.ts'
 import type { AuthDeps } from './deps.ts'
-import { type Permission, permissions, type TenantRole } from './permissions.ts'
-import type { Membership, Principal } from './principal.ts'
+import type { TenantRole } from './permissions.ts'
+import type { Principal } from './principal.ts'
 import { isSecure, readSessionCookies } from './session-cookie.ts'
 import { absoluteLife, idleMs, rewriteAfter } from './session-life.ts'
+import { known, membershipJson, readMemberships, type StoredMembership } from './standing.ts'
 
 /** @throws UnauthenticatedError, and what `principalOf` throws. */
 export async function requireAuth(auth: AuthDeps, request: Request): Promise<Principal> {
@@ -71,7 +72,7 @@ interface SessionRow {
   operator: boolean
   permissions: string[]
   tenantId: string | null
-  memberships: { tenantId: string; role: TenantRole; permissions: string[] }[]
+  memberships: StoredMembership[]
 }
 
 /**
@@ -90,7 +91,7 @@ export const sessionSql = `
       AND sessions.expires_at < least($3, session.created_at + $4::interval) - $5::interval
   )
   SELECT id, user_id AS "userId", email, is_operator AS operator, permissions, current_tenant_id AS "tenantId", (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('tenantId', slug, 'role', role, 'permissions', member.permissions)), '[]')
+    SELECT coalesce(jsonb_agg(${membershipJson}), '[]')
     FROM public.user_organizations AS member JOIN public.organizations ON organizations.id = organization_id
     WHERE member.user_id = session.user_id
   ) AS memberships
@@ -104,12 +105,7 @@ async function principalOfSession(auth: AuthDeps, token: string): Promise<Princi
   ])
   const [row] = rows
   if (!row) return null
-  const memberships = new Map<string, Membership>(
-    row.memberships.map(({ tenantId, role, permissions }) => [
-      tenantId,
-      { role, permissions: known(permissions) },
-    ]),
-  )
+  const memberships = readMemberships(row.memberships)
   const { tenantId, operator } = row
   return {
     kind: 'user',
@@ -152,9 +148,4 @@ async function principalOfKey(auth: AuthDeps, key: string): Promise<Principal | 
   if (!row) return null
   const { id, name, prefix, tenantId, scopes } = row
   return { kind: 'key', id, name: `${name} (${prefix})`, tenantId, scopes: known(scopes) }
-}
-
-/** A later version may have stored permissions that this one does not know. */
-function known(stored: readonly string[]): Permission[] {
-  return permissions.filter((one) => stored.includes(one))
 }

@@ -13,8 +13,9 @@ import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
 import { inOrganization, insertMember, parseGrant } from './memberships.ts'
 import type { PageOptions } from './page.ts'
-import { lacking, type Permission, requireGrant, requirePermission, type TenantRole } from './permissions.ts'
-import type { UserPrincipal, UserStanding } from './principal.ts'
+import { lacking, requireGrant, requirePermission, type TenantRole } from './permissions.ts'
+import type { UserPrincipal } from './principal.ts'
+import { readStanding } from './standing.ts'
 
 export interface Invitation {
   id: string
@@ -123,9 +124,11 @@ export async function acceptInvitation(
   return await platformTransaction(auth.database, async (client) => {
     const taken = await takeInvitation(client, token, auth.now())
     const { tenantId, email, role } = taken
-    if (!mayStillGive(taken) || (user && user.name !== email)) throw new InvitationInvalidError()
+    const sender = await readStanding(client, taken.senderId)
+    if (!sender?.isActive || lacking(sender, { role }, tenantId) !== null) throw new InvitationInvalidError()
+    if (user && user.name !== email) throw new InvitationInvalidError()
     const userId = user?.id ?? (await insertAccount(client, email, newcomer))
-    await insertMember(client, userId, { tenantId, role })
+    await insertMember(client, userId, { tenantId, role }, sender)
     return { tenantId, userId, email }
   })
 }
@@ -143,10 +146,7 @@ interface Taken {
   tenantId: string
   email: string
   role: TenantRole
-  senderIsOperator: boolean
-  /** In the tenant; null: does not belong to it any more. */
-  senderRole: TenantRole | null
-  senderPermissions: Permission[] | null
+  senderId: string
 }
 
 /** Of two who accept at once, one takes it; what fails afterwards gives it back with the transaction. */
@@ -157,32 +157,13 @@ async function takeInvitation(client: pg.PoolClient, token: string, now: Date): 
        WHERE token_hash = $1 AND status = 'pending' AND expires_at > $2
        RETURNING organization_id, email, role, invited_by
      )
-     SELECT slug AS "tenantId", taken.email, taken.role, is_operator AS "senderIsOperator",
-       member.role AS "senderRole", member.permissions AS "senderPermissions"
-     FROM taken
-     JOIN public.organizations ON organizations.id = taken.organization_id
-     JOIN public.users ON users.id = taken.invited_by AND users.status = 'active'
-     LEFT JOIN public.user_organizations AS member
-       ON member.user_id = taken.invited_by AND member.organization_id = taken.organization_id`,
+     SELECT slug AS "tenantId", taken.email, taken.role, taken.invited_by AS "senderId"
+     FROM taken JOIN public.organizations ON organizations.id = taken.organization_id`,
     [hashSecret(token), now],
   )
   const [taken] = rows
   if (!taken) throw new InvitationInvalidError()
   return taken
-}
-
-function mayStillGive({ tenantId, role, ...sender }: Taken): boolean {
-  const membership = sender.senderRole && {
-    role: sender.senderRole,
-    permissions: sender.senderPermissions ?? [],
-  }
-  const standing: UserStanding = {
-    kind: 'user',
-    operator: sender.senderIsOperator,
-    permissions: [],
-    memberships: new Map(membership ? [[tenantId, membership]] : []),
-  }
-  return lacking(standing, { role }, tenantId) === null
 }
 
 interface NewAccount {

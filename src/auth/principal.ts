@@ -5,6 +5,8 @@ export interface Membership {
   readonly role: TenantRole
   /** Beyond the role. */
   readonly permissions: readonly Permission[]
+  /** Of the role, what they do not have: whoever gave it did not have it either. */
+  readonly withheld: readonly Permission[]
 }
 
 /** What decides what a person may. */

@@ -1,6 +1,8 @@
 /** The accounts of people: made, listed, disabled, and given passwords. All of it is an operator's, but one's own password. */
+import type pg from 'pg'
 import { platformTransaction } from '../db/platform-transaction.ts'
 import {
+  ForbiddenError,
   InvalidGrantError,
   LoginRefusedError,
   UnknownTenantError,
@@ -15,6 +17,7 @@ import { forgiveLoginTries, spendLoginTry } from './login-limits.ts'
 import { insertMember, type NewMembership, parseGrant } from './memberships.ts'
 import type { PageOptions } from './page.ts'
 import {
+  beyond,
   isPermission,
   type Permission,
   requireGrant,
@@ -23,6 +26,7 @@ import {
 } from './permissions.ts'
 import type { Actor, UserPrincipal } from './principal.ts'
 import { revokeAllSql } from './sessions.ts'
+import { membershipJson, readStanding } from './standing.ts'
 
 export interface NewUser {
   email: string
@@ -43,7 +47,7 @@ export interface User {
   operator: boolean
   permissions: Permission[]
   /** Of a tenant's people: in that tenant alone. */
-  memberships: { tenantId: string; role: TenantRole; permissions: Permission[] }[]
+  memberships: { tenantId: string; role: TenantRole; permissions: Permission[]; withheld: Permission[] }[]
   lastLoginAt: Date | null
   createdAt: Date
 }
@@ -73,7 +77,7 @@ export async function createUser(auth: AuthDeps, user: NewUser, by: Actor): Prom
     )
     const id = rows[0]?.id
     if (id === undefined) throw new UserExistsError(email)
-    if (membership && !(await insertMember(client, id, membership))) {
+    if (membership && !(await insertMember(client, id, membership, by))) {
       throw new UnknownTenantError(membership.tenantId)
     }
     return id
@@ -102,8 +106,7 @@ export async function listUsers(
 ): Promise<User[]> {
   const { rows } = await auth.database.query<User>(
     `SELECT users.id, email, users.name, users.status, is_operator AS operator, users.permissions,
-       coalesce(jsonb_agg(jsonb_build_object('tenantId', slug, 'role', role, 'permissions', member.permissions) ORDER BY slug)
-         FILTER (WHERE slug IS NOT NULL), '[]') AS memberships,
+       coalesce(jsonb_agg(${membershipJson} ORDER BY slug) FILTER (WHERE slug IS NOT NULL), '[]') AS memberships,
        last_login_at AS "lastLoginAt", users.created_at AS "createdAt"
      FROM public.users
      LEFT JOIN public.user_organizations AS member ON member.user_id = users.id
@@ -115,7 +118,12 @@ export async function listUsers(
   return rows
 }
 
-/** Ends every session of the user. @throws ForbiddenError, InvalidPasswordError, UnknownUserError. */
+/**
+ * Ends every session of the user. Whoever sets a password can sign in by it, so it is refused for a user who has more
+ * than they: an operator who lacks `payload:read` leaves an owner who has lost theirs to `cgk user:password`.
+ *
+ * @throws ForbiddenError, InvalidPasswordError, UnknownUserError.
+ */
 export async function setPassword(
   auth: AuthDeps,
   userId: string,
@@ -124,7 +132,11 @@ export async function setPassword(
 ): Promise<void> {
   if (by) requirePermission(by, 'people:write', null)
   const passwordHash = await auth.passwords.hash(parsePassword(password))
-  await changeAccount(auth, userId, 'password_hash = $2', [passwordHash])
+  await changeAccount(auth, userId, 'password_hash = $2', [passwordHash], async (client) => {
+    const standing = by && (await readStanding(client, userId))
+    const more = standing && beyond(by, standing)
+    if (more !== null) throw new ForbiddenError(more)
+  })
 }
 
 /**
@@ -175,6 +187,7 @@ async function changeAccount(
   userId: string,
   change: 'password_hash = $2' | "status = 'disabled'" | "status = 'active'",
   values: readonly string[],
+  check?: (client: pg.PoolClient) => Promise<void>,
 ): Promise<void> {
   if (!isId(userId)) throw new UnknownUserError()
   await platformTransaction(auth.database, async (client) => {
@@ -183,6 +196,7 @@ async function changeAccount(
       ...values,
     ])
     if (rowCount === 0) throw new UnknownUserError()
+    await check?.(client)
     await client.query(revokeAllSql, [userId, auth.now()])
   })
 }

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { newToken } from '../../src/auth/bearer-secret.ts'
 import {
   acceptInvitation,
+  can,
   changeMember,
   createInvitation,
   disableUser,
@@ -199,6 +200,23 @@ test('an invitation is never above its sender, and not for other tenants', async
   const elsewhere = { id, tenantId: [...stranger.memberships.keys()][0]! }
   expect(await revokeInvitation(auth, elsewhere, stranger)).toBe(false)
   expect(await statuses()).toEqual(['pending'])
+})
+
+test('an operator invites the first owner, who does all but what operators do not', async () => {
+  const operator = await principal(await addPerson({ operator: true }))
+  const reader = await principal(await addPerson({ operator: true, permissions: ['payload:read'] }))
+  for (const [by, withheld] of [
+    [operator, ['payload:read']],
+    [reader, []],
+  ] as const) {
+    tenantId = await platform.tenant()
+    email = `first-of-${tenantId}@example.com`
+    const { userId } = await acceptInvitation(auth, { token: (await invite('owner', by)).token, account })
+    expect(await getUserTenants(auth, userId)).toMatchObject([{ tenantId, role: 'owner', withheld }])
+    const first = await principal({ id: userId, email })
+    expect(can(first, 'people:write', tenantId)).toBe(true)
+    expect(can(first, 'payload:read', tenantId)).toBe(withheld.length === 0)
+  }
 })
 
 test('an operator invites into any tenant that there is', async () => {

@@ -3,12 +3,12 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { createUser, disableUser, enableUser, listUsers, setPassword, type User } from '../../auth/index.ts'
 import { type ApiContext, type ApiRoutes, newRoutes, permit } from './env.ts'
 import { cutPage } from './page.ts'
-import { email, password, permission, personName, personOf, role } from './people.ts'
+import { email, password, permission, personName, personOf, role, withheld } from './people.ts'
 import { record } from './record.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
 
 const membershipSchema = z
-  .object({ tenantId: slug, role, permissions: z.array(permission) })
+  .object({ tenantId: slug, role, permissions: z.array(permission), withheld })
   .openapi('Membership')
 
 const userSchema = z
@@ -97,6 +97,7 @@ const changePassword = createRoute({
   responses: {
     204: { description: 'Set.' },
     ...problems,
+    403: problemAnswer('They may more than whoever asks, who could then sign in as them.'),
     ...missing,
     422: problemAnswer('It cannot be a password.'),
   },
@@ -167,7 +168,7 @@ function showUser(user: User): z.input<typeof userSchema> {
     status,
     operator,
     permissions,
-    memberships: memberships.map(({ tenantId, role, permissions }) => ({ tenantId, role, permissions })),
+    memberships,
     lastLoginAt: lastLoginAt?.toISOString() ?? null,
     createdAt: createdAt.toISOString(),
   }
