@@ -4,11 +4,12 @@
  */
 import { AmbiguousCredentialsError, NoTenantChosenError, UnauthenticatedError } from '../errors.ts'
 import { hashSecret, isKey, isToken } from './bearer-secret.ts'
+import { isSecure } from './cookies.ts'
 import { checkCsrf, csrfToken } from './csrf.ts'
 import type { AuthDeps } from './deps.ts'
 import type { TenantRole } from './permissions.ts'
 import type { Principal } from './principal.ts'
-import { isSecure, readSessionCookies } from './session-cookie.ts'
+import { readSessionCookies } from './session-cookie.ts'
 import { absoluteLife, idleMs, rewriteAfter } from './session-life.ts'
 import { known, membershipJson, readMemberships, type StoredMembership } from './standing.ts'
 

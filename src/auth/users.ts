@@ -141,13 +141,13 @@ export async function setPassword(
 
 /**
  * One's own. It ends every session, this one included. Whoever has found a session open must not find out the password
- * by trying, so tries count as those to sign in.
+ * by trying, so tries count as those to sign in from a browser that is known.
  *
  * @throws LoginRefusedError when the current password is wrong; LoginLimitedError; InvalidPasswordError.
  */
 export async function changeOwnPassword(
   auth: AuthDeps,
-  { id, name: email }: UserPrincipal,
+  { id, name: email, sessionId }: UserPrincipal,
   { current, next }: { current: string; next: string },
 ): Promise<void> {
   const password = parsePassword(next)
@@ -155,7 +155,7 @@ export async function changeOwnPassword(
     'SELECT password_hash AS hash FROM public.users WHERE id = $1',
     [id],
   )
-  const attempt = { email, network: null, isOwnNetwork: true }
+  const attempt = { email, browser: sessionId, network: null, isOwnNetwork: false }
   await spendLoginTry(auth, attempt)
   const given = normalizePassword(current)
   if (given === null || !(await auth.passwords.verify(rows[0]?.hash ?? null, given))) {
