@@ -3,6 +3,12 @@
 -- What an operator may beyond the role, such as 'payload:read'. Of tenants, user_organizations.permissions says it.
 ALTER TABLE public.users ADD COLUMN permissions text[] NOT NULL DEFAULT '{}';
 
+-- The tenant into which an account was invited that did not exist before. Whoever invites gets the link, and may be the
+-- one who uses it, so the address is their word alone: the account is of that tenant and no other, and goes with it,
+-- until an operator confirms the address. NULL: made or confirmed by the platform.
+ALTER TABLE public.users ADD COLUMN invited_into uuid REFERENCES public.organizations ON DELETE CASCADE;
+CREATE INDEX users_invited_into_idx ON public.users (invited_into);
+
 -- Of the role, what its holder does not have, for whoever gave it did not have it either.
 ALTER TABLE public.user_organizations ADD COLUMN withheld text[] NOT NULL DEFAULT '{}';
 

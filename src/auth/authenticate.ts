@@ -70,6 +70,7 @@ interface SessionRow {
   id: string
   userId: string
   email: string
+  addressConfirmed: boolean
   operator: boolean
   permissions: string[]
   tenantId: string | null
@@ -82,7 +83,8 @@ interface SessionRow {
  */
 export const sessionSql = `
   WITH session AS (
-    SELECT sessions.id, sessions.user_id, current_tenant_id, sessions.created_at, email, is_operator, permissions
+    SELECT sessions.id, sessions.user_id, current_tenant_id, sessions.created_at, email, is_operator, permissions,
+      invited_into
     FROM public.sessions JOIN public.users ON users.id = sessions.user_id
     WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > $2 AND users.status = 'active'
   ), kept AS (
@@ -91,7 +93,7 @@ export const sessionSql = `
     WHERE sessions.id = session.id
       AND sessions.expires_at < least($3, session.created_at + $4::interval) - $5::interval
   )
-  SELECT id, user_id AS "userId", email, is_operator AS operator, permissions, current_tenant_id AS "tenantId", (
+  SELECT id, user_id AS "userId", email, invited_into IS NULL AS "addressConfirmed", is_operator AS operator, permissions, current_tenant_id AS "tenantId", (
     SELECT coalesce(jsonb_agg(${membershipJson}), '[]')
     FROM public.user_organizations AS member JOIN public.organizations ON organizations.id = organization_id
     WHERE member.user_id = session.user_id
@@ -112,6 +114,7 @@ async function principalOfSession(auth: AuthDeps, token: string): Promise<Princi
     kind: 'user',
     id: row.userId,
     name: row.email,
+    addressConfirmed: row.addressConfirmed,
     tenantId: tenantId !== null && (operator || memberships.has(tenantId)) ? tenantId : null,
     operator,
     permissions: operator ? known(row.permissions) : [],

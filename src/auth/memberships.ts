@@ -2,6 +2,7 @@
 import type pg from 'pg'
 import { platformTransaction } from '../db/platform-transaction.ts'
 import {
+  AddressUnconfirmedError,
   ForbiddenError,
   InvalidGrantError,
   LastOwnerError,
@@ -88,7 +89,7 @@ export async function validateTenantAccess(
 /**
  * Somebody who has an account becomes one of the tenant's people. Only for operators: a tenant's own people invite.
  *
- * @throws ForbiddenError, InvalidGrantError, UnknownTenantError, UnknownUserError.
+ * @throws ForbiddenError, InvalidGrantError, UnknownTenantError, UnknownUserError, AddressUnconfirmedError.
  */
 export async function addMember(
   auth: AuthDeps,
@@ -164,13 +165,23 @@ export function parseGrant({ tenantId, role, permissions = [] }: NewMembership):
   return { tenantId: parseSlug(tenantId), role, permissions }
 }
 
-/** Whoever belongs to it already stays what they are. `by`: who gives it. False: there is no such tenant. */
+/**
+ * Whoever belongs to it already stays what they are. `by`: who gives it. False: there is no such tenant.
+ *
+ * @throws AddressUnconfirmedError for an account of another tenant (invitations.ts).
+ */
 export async function insertMember(
   client: pg.PoolClient,
   userId: string,
   { tenantId, role, permissions = [] }: NewMembership,
   by: UserStanding | null,
 ): Promise<boolean> {
+  const ofAnother = await client.query(
+    `SELECT FROM public.users JOIN public.organizations ON organizations.id = invited_into
+     WHERE users.id = $1 AND slug <> $2`,
+    [userId, tenantId],
+  )
+  if (ofAnother.rowCount !== 0) throw new AddressUnconfirmedError()
   const { rowCount } = await client.query(
     `WITH organization AS (SELECT id FROM public.organizations WHERE slug = $2), added AS (
        INSERT INTO public.user_organizations (user_id, organization_id, role, permissions, withheld)

@@ -44,6 +44,8 @@ export interface User {
   email: string
   name: string | null
   status: 'active' | 'invited' | 'disabled'
+  /** False: made with an invitation of a tenant, and one of its people alone (invitations.ts). */
+  addressConfirmed: boolean
   operator: boolean
   permissions: Permission[]
   /** Of a tenant's people: in that tenant alone. */
@@ -105,7 +107,8 @@ export async function listUsers(
   { limit, after }: PageOptions = {},
 ): Promise<User[]> {
   const { rows } = await auth.database.query<User>(
-    `SELECT users.id, email, users.name, users.status, is_operator AS operator, users.permissions,
+    `SELECT users.id, email, users.name, users.status, invited_into IS NULL AS "addressConfirmed",
+       is_operator AS operator, users.permissions,
        coalesce(jsonb_agg(${membershipJson} ORDER BY slug) FILTER (WHERE slug IS NOT NULL), '[]') AS memberships,
        last_login_at AS "lastLoginAt", users.created_at AS "createdAt"
      FROM public.users
@@ -176,6 +179,26 @@ export async function disableUser(auth: AuthDeps, userId: string, by: Actor): Pr
 export async function enableUser(auth: AuthDeps, userId: string, by: Actor): Promise<void> {
   if (by) requirePermission(by, 'people:write', null)
   await changeAccount(auth, userId, "status = 'active'", [])
+}
+
+/**
+ * It has been made sure, outside of the platform, that the account is of the person who has its address: from now on it
+ * may belong to any tenant. Where somebody else may know the password, set another one first. False: it was before.
+ *
+ * @throws ForbiddenError, UnknownUserError.
+ */
+export async function confirmAddress(auth: AuthDeps, userId: string, by: Actor): Promise<boolean> {
+  if (by) requirePermission(by, 'people:write', null)
+  if (!isId(userId)) throw new UnknownUserError()
+  const { rows } = await auth.database.query<{ wasConfirmed: boolean }>(
+    `UPDATE public.users SET invited_into = NULL FROM public.users AS before
+     WHERE users.id = $1 AND before.id = users.id
+     RETURNING before.invited_into IS NULL AS "wasConfirmed"`,
+    [userId],
+  )
+  const [row] = rows
+  if (!row) throw new UnknownUserError()
+  return !row.wasConfirmed
 }
 
 /**

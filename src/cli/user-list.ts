@@ -22,7 +22,10 @@ export const userList = new Command('user:list')
 const columns: Column<User>[] = [
   { title: 'email', value: ({ email }) => email },
   { title: 'name', value: ({ name }) => name ?? '', mayCut: true },
-  { title: 'status', value: ({ status }) => status },
+  {
+    title: 'status',
+    value: ({ status, addressConfirmed }) => (addressConfirmed ? status : `${status}, unconfirmed`),
+  },
   { title: 'is', value: standing, mayCut: true },
   { title: 'last login', value: ({ lastLoginAt }) => timeText(lastLoginAt) },
 ]

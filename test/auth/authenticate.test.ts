@@ -43,6 +43,7 @@ test('a session is its user, with roles and permissions of each tenant', async (
     kind: 'user',
     id: person.id,
     name: person.email,
+    addressConfirmed: true,
     tenantId,
     operator: false,
     permissions: [],

@@ -40,6 +40,7 @@ const nobody: UserPrincipal = {
   kind: 'user',
   id: '1',
   name: 'a@b.test',
+  addressConfirmed: true,
   tenantId: null,
   operator: false,
   permissions: [],

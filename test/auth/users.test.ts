@@ -56,6 +56,7 @@ test('an account is there with all it was given, and signs in', async () => {
       email: 'maya@example.com',
       name: 'Maya',
       status: 'active',
+      addressConfirmed: true,
       operator: true,
       permissions: ['payload:read'],
       memberships: [{ ...membership, withheld: [] }],

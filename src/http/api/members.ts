@@ -50,7 +50,13 @@ const add = createRoute({
     params: z.object({ tenantId: slug }),
     ...jsonBody(z.strictObject({ userId: uuid, ...standing })),
   },
-  responses: { ...changed, ...problems, ...missing, ...invalid },
+  responses: {
+    ...changed,
+    ...problems,
+    ...missing,
+    409: problemAnswer('The account is of another tenant until an operator confirms its address.'),
+    ...invalid,
+  },
 })
 
 const change = createRoute({

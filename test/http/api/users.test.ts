@@ -45,6 +45,7 @@ test('made, listed page by page, and able to sign in', async () => {
     email: 'maya@x.test',
     name: 'Maya',
     status: 'active',
+    addressConfirmed: true,
     operator: false,
     permissions: [],
     memberships: [{ tenantId, role: 'admin', permissions: ['audit:read'], withheld: [] }],
