@@ -1,4 +1,4 @@
--- What signing in needs beyond the accounts themselves.
+-- What people and keys need beyond the accounts themselves.
 
 -- What an operator may beyond the role, such as 'payload:read'. Of tenants, user_organizations.permissions says it.
 ALTER TABLE public.users ADD COLUMN permissions text[] NOT NULL DEFAULT '{}';
@@ -22,3 +22,15 @@ CREATE TABLE public.platform_login_limits (
 );
 
 CREATE INDEX platform_login_limits_free_at ON public.platform_login_limits (free_at);
+
+-- What was sent with an Idempotency-Key, so that of two requests at once with one key, the same is one, and the other is
+-- refused. Kept for a week after the key was last sent; after that, the runs themselves tell.
+CREATE TABLE public.platform_request_keys (
+  -- SHA-256 of who sends it and of the key.
+  key bytea PRIMARY KEY,
+  -- SHA-256 of both and of what was asked for.
+  request bytea NOT NULL,
+  sent_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX platform_request_keys_sent_at ON public.platform_request_keys (sent_at);
