@@ -632,6 +632,17 @@ export class SignInToAcceptError extends JobsError {
   }
 }
 
+/** The account was made with an invitation of another tenant, whose people may have used the link themselves. */
+export class AddressUnconfirmedError extends JobsError {
+  readonly code = 'ADDRESS_UNCONFIRMED'
+
+  constructor() {
+    super(
+      'Nobody has confirmed that this account is of who has its address, and it was made for another tenant. It can join this one once an operator has made sure: cgk user:confirm EMAIL.',
+    )
+  }
+}
+
 // ── cache ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A part of a key is neither a text nor a finite number. */

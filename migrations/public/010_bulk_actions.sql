@@ -63,7 +63,7 @@ CREATE TABLE public.platform_audit (
   actor jsonb NOT NULL,
   -- What was done: run.replay, credential.set, ...
   action text NOT NULL,
-  -- Whose it was; null for what belongs to no tenant or to several.
+  -- Whose it was; null for what belongs to none. What concerns several has one row for each of them.
   tenant_id text,
   -- What it was done to: the id of a run, a service, the id of a bulk action.
   subject text,

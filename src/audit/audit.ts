@@ -74,6 +74,26 @@ export async function recordAudit(
   await (transaction ? transaction.executeAsPlatform(recordSql, values) : database.query(recordSql, values))
 }
 
+/**
+ * What concerns several tenants at once: one entry for each, by one statement, with what it is to that one and nothing
+ * of the others, so that each tenant's log tells it. Where it concerns none, one of the platform's.
+ */
+export async function recordAuditOfEach(
+  { sql }: Database,
+  { actor, action, subject, reason }: Omit<AuditRecord, 'tenantId' | 'details'>,
+  concerned: readonly Pick<AuditRecord, 'tenantId' | 'details'>[],
+): Promise<void> {
+  const entries = concerned.length > 0 ? concerned : [{ tenantId: null, details: {} }]
+  await sql`
+    INSERT INTO public.platform_audit (actor, action, tenant_id, subject, reason, details)
+    SELECT ${JSON.stringify(actor)}, ${action}, tenant_id, ${subject}, ${reason}, details::jsonb
+    FROM unnest(
+      ${entries.map(({ tenantId }) => tenantId)}::text[],
+      ${entries.map(({ details }) => JSON.stringify(details))}::text[]
+    ) AS concerned (tenant_id, details)
+    ORDER BY tenant_id`
+}
+
 /** Newest first. Index: the primary key, or platform_audit_tenant, or platform_audit_action. */
 export async function listAudit(
   { sql }: Database,

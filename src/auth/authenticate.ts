@@ -4,12 +4,14 @@
  */
 import { AmbiguousCredentialsError, NoTenantChosenError, UnauthenticatedError } from '../errors.ts'
 import { hashSecret, isKey, isToken } from './bearer-secret.ts'
+import { isSecure } from './cookies.ts'
 import { checkCsrf, csrfToken } from './csrf.ts'
 import type { AuthDeps } from './deps.ts'
-import { type Permission, permissions, type TenantRole } from './permissions.ts'
-import type { Membership, Principal } from './principal.ts'
-import { isSecure, readSessionCookies } from './session-cookie.ts'
+import type { TenantRole } from './permissions.ts'
+import type { Principal } from './principal.ts'
+import { readSessionCookies } from './session-cookie.ts'
 import { absoluteLife, idleMs, rewriteAfter } from './session-life.ts'
+import { known, membershipJson, readMemberships, type StoredMembership } from './standing.ts'
 
 /** @throws UnauthenticatedError, and what `principalOf` throws. */
 export async function requireAuth(auth: AuthDeps, request: Request): Promise<Principal> {
@@ -68,10 +70,11 @@ interface SessionRow {
   id: string
   userId: string
   email: string
+  addressConfirmed: boolean
   operator: boolean
   permissions: string[]
   tenantId: string | null
-  memberships: { tenantId: string; role: TenantRole; permissions: string[] }[]
+  memberships: StoredMembership[]
 }
 
 /**
@@ -80,7 +83,8 @@ interface SessionRow {
  */
 export const sessionSql = `
   WITH session AS (
-    SELECT sessions.id, sessions.user_id, current_tenant_id, sessions.created_at, email, is_operator, permissions
+    SELECT sessions.id, sessions.user_id, current_tenant_id, sessions.created_at, email, is_operator, permissions,
+      invited_into
     FROM public.sessions JOIN public.users ON users.id = sessions.user_id
     WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > $2 AND users.status = 'active'
   ), kept AS (
@@ -89,8 +93,8 @@ export const sessionSql = `
     WHERE sessions.id = session.id
       AND sessions.expires_at < least($3, session.created_at + $4::interval) - $5::interval
   )
-  SELECT id, user_id AS "userId", email, is_operator AS operator, permissions, current_tenant_id AS "tenantId", (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('tenantId', slug, 'role', role, 'permissions', member.permissions)), '[]')
+  SELECT id, user_id AS "userId", email, invited_into IS NULL AS "addressConfirmed", is_operator AS operator, permissions, current_tenant_id AS "tenantId", (
+    SELECT coalesce(jsonb_agg(${membershipJson}), '[]')
     FROM public.user_organizations AS member JOIN public.organizations ON organizations.id = organization_id
     WHERE member.user_id = session.user_id
   ) AS memberships
@@ -104,17 +108,13 @@ async function principalOfSession(auth: AuthDeps, token: string): Promise<Princi
   ])
   const [row] = rows
   if (!row) return null
-  const memberships = new Map<string, Membership>(
-    row.memberships.map(({ tenantId, role, permissions }) => [
-      tenantId,
-      { role, permissions: known(permissions) },
-    ]),
-  )
+  const memberships = readMemberships(row.memberships)
   const { tenantId, operator } = row
   return {
     kind: 'user',
     id: row.userId,
     name: row.email,
+    addressConfirmed: row.addressConfirmed,
     tenantId: tenantId !== null && (operator || memberships.has(tenantId)) ? tenantId : null,
     operator,
     permissions: operator ? known(row.permissions) : [],
@@ -152,9 +152,4 @@ async function principalOfKey(auth: AuthDeps, key: string): Promise<Principal | 
   if (!row) return null
   const { id, name, prefix, tenantId, scopes } = row
   return { kind: 'key', id, name: `${name} (${prefix})`, tenantId, scopes: known(scopes) }
-}
-
-/** A later version may have stored permissions that this one does not know. */
-function known(stored: readonly string[]): Permission[] {
-  return permissions.filter((one) => stored.includes(one))
 }

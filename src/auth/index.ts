@@ -56,6 +56,7 @@ export {
 } from './sessions.ts'
 export {
   changeOwnPassword,
+  confirmAddress,
   createUser,
   disableUser,
   enableUser,

@@ -2,6 +2,14 @@
  * Inviting somebody into a tenant: a link with a token, for one e-mail address and to be used once.
  *
  * An invitation is the word of its sender, and is worth at its acceptance what the sender may still give then.
+ *
+ * The sender gets the token, for the platform sends no mail: the app delivers the link. So what is promised is this.
+ * Who has an account accepts only as who has signed in to it, and the token alone gives nobody that account. Who has
+ * none gets one, for whoever holds the link, which may be the sender: so that account is one of that tenant alone, in
+ * which the sender could let in anybody anyway. It joins no other tenant, by an invitation or by an operator's hand,
+ * until an operator has confirmed its address (`confirmAddress`). Not promised: that such an account is of the person
+ * who reads that address's mail. An app that decides by addresses looks at `addressConfirmed` of the principal. Whoever
+ * finds their address taken asks an operator, who sets the password and confirms.
  */
 import type pg from 'pg'
 import { platformTransaction } from '../db/platform-transaction.ts'
@@ -13,8 +21,9 @@ import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
 import { inOrganization, insertMember, parseGrant } from './memberships.ts'
 import type { PageOptions } from './page.ts'
-import { lacking, type Permission, requireGrant, requirePermission, type TenantRole } from './permissions.ts'
-import type { UserPrincipal, UserStanding } from './principal.ts'
+import { lacking, requireGrant, requirePermission, type TenantRole } from './permissions.ts'
+import type { UserPrincipal } from './principal.ts'
+import { readStanding } from './standing.ts'
 
 export interface Invitation {
   id: string
@@ -112,7 +121,7 @@ export interface Acceptance {
 /**
  * Answers whose account has which tenant now. Whoever belongs to it already stays what they are.
  *
- * @throws InvitationInvalidError, SignInToAcceptError, InvalidAccountError, InvalidPasswordError.
+ * @throws InvitationInvalidError, SignInToAcceptError, AddressUnconfirmedError, InvalidAccountError, InvalidPasswordError.
  */
 export async function acceptInvitation(
   auth: AuthDeps,
@@ -123,9 +132,11 @@ export async function acceptInvitation(
   return await platformTransaction(auth.database, async (client) => {
     const taken = await takeInvitation(client, token, auth.now())
     const { tenantId, email, role } = taken
-    if (!mayStillGive(taken) || (user && user.name !== email)) throw new InvitationInvalidError()
-    const userId = user?.id ?? (await insertAccount(client, email, newcomer))
-    await insertMember(client, userId, { tenantId, role })
+    const sender = await readStanding(client, taken.senderId)
+    if (!sender?.isActive || lacking(sender, { role }, tenantId) !== null) throw new InvitationInvalidError()
+    if (user && user.name !== email) throw new InvitationInvalidError()
+    const userId = user?.id ?? (await insertAccount(client, taken, newcomer))
+    await insertMember(client, userId, { tenantId, role }, sender)
     return { tenantId, userId, email }
   })
 }
@@ -143,10 +154,7 @@ interface Taken {
   tenantId: string
   email: string
   role: TenantRole
-  senderIsOperator: boolean
-  /** In the tenant; null: does not belong to it any more. */
-  senderRole: TenantRole | null
-  senderPermissions: Permission[] | null
+  senderId: string
 }
 
 /** Of two who accept at once, one takes it; what fails afterwards gives it back with the transaction. */
@@ -157,32 +165,13 @@ async function takeInvitation(client: pg.PoolClient, token: string, now: Date): 
        WHERE token_hash = $1 AND status = 'pending' AND expires_at > $2
        RETURNING organization_id, email, role, invited_by
      )
-     SELECT slug AS "tenantId", taken.email, taken.role, is_operator AS "senderIsOperator",
-       member.role AS "senderRole", member.permissions AS "senderPermissions"
-     FROM taken
-     JOIN public.organizations ON organizations.id = taken.organization_id
-     JOIN public.users ON users.id = taken.invited_by AND users.status = 'active'
-     LEFT JOIN public.user_organizations AS member
-       ON member.user_id = taken.invited_by AND member.organization_id = taken.organization_id`,
+     SELECT slug AS "tenantId", taken.email, taken.role, taken.invited_by AS "senderId"
+     FROM taken JOIN public.organizations ON organizations.id = taken.organization_id`,
     [hashSecret(token), now],
   )
   const [taken] = rows
   if (!taken) throw new InvitationInvalidError()
   return taken
-}
-
-function mayStillGive({ tenantId, role, ...sender }: Taken): boolean {
-  const membership = sender.senderRole && {
-    role: sender.senderRole,
-    permissions: sender.senderPermissions ?? [],
-  }
-  const standing: UserStanding = {
-    kind: 'user',
-    operator: sender.senderIsOperator,
-    permissions: [],
-    memberships: new Map(membership ? [[tenantId, membership]] : []),
-  }
-  return lacking(standing, { role }, tenantId) === null
 }
 
 interface NewAccount {
@@ -200,20 +189,26 @@ async function hashAccount(
   }
 }
 
-/** An account that somebody has signed in with is never given another password here. */
+/**
+ * An account that somebody has signed in with is never given another password here; nor one that is more than an
+ * address, for whoever holds the token would get what it has elsewhere.
+ */
 async function insertAccount(
   client: pg.PoolClient,
-  email: string,
+  { tenantId, email }: Taken,
   account: NewAccount | null,
 ): Promise<string> {
   if (!account) throw new SignInToAcceptError()
   const { rows } = await client.query<{ id: string }>(
-    `INSERT INTO public.users (email, name, password_hash) VALUES ($1, $2, $3)
+    `INSERT INTO public.users (email, name, password_hash, invited_into)
+     SELECT $1, $2, $3, id FROM public.organizations WHERE slug = $4
      ON CONFLICT (lower(email)) DO UPDATE
-       SET name = coalesce(excluded.name, users.name), password_hash = excluded.password_hash, status = 'active'
-       WHERE users.status = 'invited' AND users.password_hash IS NULL
+       SET name = coalesce(excluded.name, users.name), password_hash = excluded.password_hash, status = 'active',
+         invited_into = excluded.invited_into
+       WHERE users.status = 'invited' AND users.password_hash IS NULL AND NOT users.is_operator
+         AND NOT EXISTS (SELECT FROM public.user_organizations WHERE user_id = users.id)
      RETURNING id`,
-    [email, account.name, account.passwordHash],
+    [email, account.name, account.passwordHash, tenantId],
   )
   const id = rows[0]?.id
   if (id === undefined) throw new SignInToAcceptError()

@@ -1,9 +1,15 @@
 /**
  * How often somebody may try to sign in, counted in Postgres and so over all processes.
  *
- * Per address: who tries many accounts. Per account and address: who tries one. Per account: who tries one from
- * everywhere; but not from a network that its user has signed in from before, so that nobody can lock a person out of
- * an account by guessing at it. A try that one limit refuses costs nothing at the next.
+ * A browser that its user has signed in with before (device-cookie.ts) has tries of its own at that account, whoever
+ * else tries and from wherever. All others are strangers: they are limited per address, for who tries many accounts; per
+ * account and address, for who tries one; and per account, for who tries one from everywhere. A network that its user
+ * has signed in from before does not count at the last. Where no address is known, only the last is left.
+ *
+ * So a stranger has 30 guesses at an account and then one a minute, however many addresses they have, and locks its
+ * user out of no browser and no network that the user comes from. Out of a new browser in a new network they do, for as
+ * long as they go on and a minute longer: nothing tells those two apart, and more guesses would be the price. A try
+ * that one limit refuses costs nothing at the next.
  */
 import { createHash } from 'node:crypto'
 import { LoginLimitedError } from '../errors.ts'
@@ -11,7 +17,9 @@ import type { AuthDeps } from './deps.ts'
 
 export interface LoginTry {
   email: string
-  /** Of the address (network.ts); null: unknown, and all that are unknown count as one. */
+  /** Which browser of the user's it is, as its device cookie or an open session shows; null: a stranger's. */
+  browser: string | null
+  /** Of the address (network.ts); null: unknown. */
   network: string | null
   /** The user of this account has signed in from there. */
   isOwnNetwork: boolean
@@ -25,6 +33,7 @@ interface Limit {
 }
 
 const perNetwork: Limit = { tries: 30, everySeconds: 20 }
+const perBrowser: Limit = { tries: 5, everySeconds: 60 }
 const perAccountAndNetwork: Limit = { tries: 5, everySeconds: 60 }
 const perAccount: Limit = { tries: 30, everySeconds: 60 }
 
@@ -40,17 +49,27 @@ const spendSql = `
 /** @throws LoginLimitedError. */
 export async function spendLoginTry(
   auth: AuthDeps,
-  { email, network, isOwnNetwork }: LoginTry,
+  { email, browser, network, isOwnNetwork }: LoginTry,
 ): Promise<void> {
   await sweep(auth)
-  if (network !== null) await spend(auth, networkKey(network), perNetwork)
-  await spend(auth, pairKey(email, network), perAccountAndNetwork)
+  if (browser !== null) return await spend(auth, browserKey(email, browser), perBrowser)
+  if (network !== null) {
+    await spend(auth, networkKey(network), perNetwork)
+    await spend(auth, pairKey(email, network), perAccountAndNetwork)
+  }
   if (!isOwnNetwork) await spend(auth, accountKey(email), perAccount)
 }
 
-/** Who has proved to be the user owes nothing; other accounts tried from there stay counted. */
-export async function forgiveLoginTries(auth: AuthDeps, { email, network }: LoginTry): Promise<void> {
-  const keys = [pairKey(email, network), accountKey(email)]
+/**
+ * Who has proved to be the user owes nothing. Other accounts tried from there stay counted; so does, where it is a
+ * browser of theirs, what strangers have tried.
+ */
+export async function forgiveLoginTries(
+  auth: AuthDeps,
+  { email, browser, network }: LoginTry,
+): Promise<void> {
+  const strangers = [accountKey(email), ...(network === null ? [] : [pairKey(email, network)])]
+  const keys = browser === null ? strangers : [browserKey(email, browser)]
   await auth.database.query('DELETE FROM public.platform_login_limits WHERE key = ANY ($1)', [keys])
 }
 
@@ -72,9 +91,10 @@ async function sweep(auth: AuthDeps): Promise<void> {
 }
 
 const networkKey = (network: string) => keyOf('network', network)
-const pairKey = (email: string, network: string | null) => keyOf('pair', email, network)
+const pairKey = (email: string, network: string) => keyOf('pair', email, network)
+const browserKey = (email: string, browser: string) => keyOf('browser', email, browser)
 const accountKey = (email: string) => keyOf('account', email)
 
-function keyOf(...parts: (string | null)[]): Buffer {
+function keyOf(...parts: string[]): Buffer {
   return createHash('sha256').update(JSON.stringify(parts)).digest()
 }

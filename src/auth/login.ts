@@ -5,12 +5,14 @@
 import { LoginRefusedError } from '../errors.ts'
 import { normalizePassword, parseEmail } from './account-text.ts'
 import { hashSecret, newToken } from './bearer-secret.ts'
+import { isSecure } from './cookies.ts'
 import { csrfToken } from './csrf.ts'
 import type { AuthDeps } from './deps.ts'
+import { deviceCookie, knownDevice } from './device-cookie.ts'
 import { forgiveLoginTries, spendLoginTry } from './login-limits.ts'
 import { networkOf } from './network.ts'
 import type { UserPrincipal } from './principal.ts'
-import { clearedCookie, isSecure, sessionCookie } from './session-cookie.ts'
+import { clearedCookie, sessionCookie } from './session-cookie.ts'
 import { absoluteMs, idleMs } from './session-life.ts'
 import { revokeSession, sweepSessions } from './sessions.ts'
 
@@ -19,6 +21,8 @@ export interface LoginRequest {
   password: string
   /** The IP address it comes from, as the connection or a proxy of one's own says, never a header of the caller's. Null: not known. */
   address: string | null
+  /** The Cookie header: a browser that the user has signed in with before is not slowed down by strangers. */
+  cookies?: string | null
   /** Shown in the list of sessions. */
   userAgent?: string | null
 }
@@ -28,6 +32,8 @@ export interface Login {
   userId: string
   /** The text of the Set-Cookie header; the only place where the session's token is. */
   cookie: string
+  /** Of another one, for the next time: the browser is known by it (device-cookie.ts). */
+  deviceCookie: string
   /** To be sent in `x-csrf-token` with every request that changes something. */
   csrfToken: string
 }
@@ -38,9 +44,11 @@ export async function login(auth: AuthDeps, request: LoginRequest): Promise<Logi
   const password = normalizePassword(request.password)
   if (email === null || password === null) throw new LoginRefusedError()
   const account = await readAccount(auth, email)
+  const secure = isSecure(auth.publicUrl)
+  const browser = browserOf(account, request, auth.now(), secure)
   const network = networkOf(request.address)
   const isOwnNetwork = network !== null && (account?.addresses.map(networkOf).includes(network) ?? false)
-  const attempt = { email, network, isOwnNetwork }
+  const attempt = { email, browser, network, isOwnNetwork }
   await spendLoginTry(auth, attempt)
   const compared = account?.passwordHash ?? null
   const isRight = await auth.passwords.verify(compared, password)
@@ -54,7 +62,8 @@ export async function login(auth: AuthDeps, request: LoginRequest): Promise<Logi
   return {
     sessionId,
     userId: account.id,
-    cookie: sessionCookie(token, absoluteMs / 1000, isSecure(auth.publicUrl)),
+    cookie: sessionCookie(token, absoluteMs / 1000, secure),
+    deviceCookie: deviceCookie({ id: account.id, passwordHash: kept }, auth.now(), secure),
     csrfToken: csrfToken(token),
   }
 }
@@ -71,6 +80,16 @@ function readEmail(value: unknown): string | null {
   } catch {
     return null
   }
+}
+
+function browserOf(
+  account: Account | null,
+  { cookies }: LoginRequest,
+  now: Date,
+  secure: boolean,
+): string | null {
+  if (!cookies || !account || account.passwordHash === null) return null
+  return knownDevice({ id: account.id, passwordHash: account.passwordHash }, cookies, now, secure)
 }
 
 /** With the parameters of today; only at a login is the password there to be hashed anew. */

@@ -2,6 +2,7 @@
 import type pg from 'pg'
 import { platformTransaction } from '../db/platform-transaction.ts'
 import {
+  AddressUnconfirmedError,
   ForbiddenError,
   InvalidGrantError,
   LastOwnerError,
@@ -13,14 +14,16 @@ import type { TenantStatus } from '../tenants/tenant.ts'
 import type { AuthDeps } from './deps.ts'
 import { isId } from './id.ts'
 import {
+  isMembers,
   type Permission,
   requireGrant,
   requirePermission,
   type TenantRole,
   tenantPermissions,
   tenantRoles,
+  withheldBy,
 } from './permissions.ts'
-import type { Actor } from './principal.ts'
+import type { Actor, Membership, UserStanding } from './principal.ts'
 
 export interface NewMembership {
   tenantId: string
@@ -35,13 +38,16 @@ export interface UserTenant {
   status: TenantStatus
   role: TenantRole
   permissions: Permission[]
+  /** Of the role, what the user does not have there. */
+  withheld: Permission[]
 }
 
 /** The tenants that the user belongs to, by slug. An operator reaches the others as well; `listTenants` has them. */
 export async function getUserTenants(auth: AuthDeps, userId: string): Promise<UserTenant[]> {
   if (!isId(userId)) return []
   const { rows } = await auth.database.query<UserTenant>(
-    `SELECT slug AS "tenantId", organizations.name, organizations.status, role, member.permissions
+    `SELECT slug AS "tenantId", organizations.name, organizations.status, role, member.permissions,
+       member.withheld
      FROM public.user_organizations AS member
      JOIN public.organizations ON organizations.id = organization_id
      JOIN public.users ON users.id = user_id AND users.status = 'active'
@@ -53,7 +59,10 @@ export async function getUserTenants(auth: AuthDeps, userId: string): Promise<Us
 
 export interface TenantAccess {
   role: TenantRole | 'operator'
+  /** Beyond the role. */
   permissions: Permission[]
+  /** Of the role, what the user does not have. */
+  withheld: Permission[]
 }
 
 /** What the user is in this tenant. @throws ForbiddenError where nothing, or where there is no such tenant. */
@@ -65,7 +74,8 @@ export async function validateTenantAccess(
   const slug = parseSlug(tenantId)
   if (!isId(userId)) throw new ForbiddenError()
   const { rows } = await auth.database.query<TenantAccess>(
-    `SELECT coalesce(role, 'operator') AS role, coalesce(member.permissions, users.permissions) AS permissions
+    `SELECT coalesce(role, 'operator') AS role, coalesce(member.permissions, users.permissions) AS permissions,
+       coalesce(member.withheld, '{}') AS withheld
      FROM public.users JOIN public.organizations ON slug = $2
      LEFT JOIN public.user_organizations AS member ON user_id = users.id AND organization_id = organizations.id
      WHERE users.id = $1 AND users.status = 'active' AND (is_operator OR role IS NOT NULL)`,
@@ -79,7 +89,7 @@ export async function validateTenantAccess(
 /**
  * Somebody who has an account becomes one of the tenant's people. Only for operators: a tenant's own people invite.
  *
- * @throws ForbiddenError, InvalidGrantError, UnknownTenantError, UnknownUserError.
+ * @throws ForbiddenError, InvalidGrantError, UnknownTenantError, UnknownUserError, AddressUnconfirmedError.
  */
 export async function addMember(
   auth: AuthDeps,
@@ -96,7 +106,7 @@ export async function addMember(
     }
     const { rowCount } = await client.query('SELECT FROM public.users WHERE id = $1 FOR KEY SHARE', [userId])
     if (rowCount === 0) throw new UnknownUserError()
-    await insertMember(client, userId, { tenantId, role, permissions })
+    await insertMember(client, userId, { tenantId, role, permissions }, by)
   })
 }
 
@@ -115,9 +125,12 @@ export async function changeMember(
     const added = permissions.filter((one) => !member.permissions.includes(one))
     if (by) requireGrant(by, { role: member.role, permissions: added }, tenantId)
     if (role !== 'owner') await refuseLastOwner(client, organizationId, userId, tenantId)
+    // What they have they keep, whoever changes it.
+    const withheld = withheldBy(by, role, tenantId).filter((one) => !isMembers(member, one))
     await client.query(
-      'UPDATE public.user_organizations SET role = $3, permissions = $4 WHERE organization_id = $1 AND user_id = $2',
-      [organizationId, userId, role, permissions],
+      `UPDATE public.user_organizations SET role = $3, permissions = $4, withheld = $5
+       WHERE organization_id = $1 AND user_id = $2`,
+      [organizationId, userId, role, permissions, withheld],
     )
   })
 }
@@ -152,19 +165,30 @@ export function parseGrant({ tenantId, role, permissions = [] }: NewMembership):
   return { tenantId: parseSlug(tenantId), role, permissions }
 }
 
-/** Whoever belongs to it already stays what they are. False: there is no such tenant. */
+/**
+ * Whoever belongs to it already stays what they are. `by`: who gives it. False: there is no such tenant.
+ *
+ * @throws AddressUnconfirmedError for an account of another tenant (invitations.ts).
+ */
 export async function insertMember(
   client: pg.PoolClient,
   userId: string,
   { tenantId, role, permissions = [] }: NewMembership,
+  by: UserStanding | null,
 ): Promise<boolean> {
+  const ofAnother = await client.query(
+    `SELECT FROM public.users JOIN public.organizations ON organizations.id = invited_into
+     WHERE users.id = $1 AND slug <> $2`,
+    [userId, tenantId],
+  )
+  if (ofAnother.rowCount !== 0) throw new AddressUnconfirmedError()
   const { rowCount } = await client.query(
     `WITH organization AS (SELECT id FROM public.organizations WHERE slug = $2), added AS (
-       INSERT INTO public.user_organizations (user_id, organization_id, role, permissions)
-       SELECT $1, id, $3, $4 FROM organization ON CONFLICT DO NOTHING
+       INSERT INTO public.user_organizations (user_id, organization_id, role, permissions, withheld)
+       SELECT $1, id, $3, $4, $5 FROM organization ON CONFLICT DO NOTHING
      )
      SELECT FROM organization`,
-    [userId, tenantId, role, permissions],
+    [userId, tenantId, role, permissions, withheldBy(by, role, tenantId)],
   )
   return rowCount === 1
 }
@@ -193,10 +217,10 @@ async function readMember(
   client: pg.PoolClient,
   organizationId: string,
   userId: string,
-): Promise<{ role: TenantRole; permissions: Permission[] } | null> {
+): Promise<Membership | null> {
   if (!isId(userId)) throw new UnknownUserError()
-  const { rows } = await client.query<{ role: TenantRole; permissions: Permission[] }>(
-    'SELECT role, permissions FROM public.user_organizations WHERE organization_id = $1 AND user_id = $2',
+  const { rows } = await client.query<Membership>(
+    'SELECT role, permissions, withheld FROM public.user_organizations WHERE organization_id = $1 AND user_id = $2',
     [organizationId, userId],
   )
   return rows[0] ?? null

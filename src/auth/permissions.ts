@@ -3,9 +3,15 @@
  *
  * A tenant's people and keys may at most what is done within a tenant. `payload:read` opens the fields that a schema
  * marks as pii or secret; an operator does not have it by being one, for watching runs does not need it.
+ *
+ * Nobody gives away what they do not have, by whatever way: a membership, an invitation, a key, an account, a password.
+ * An operator may let people in everywhere, so of a role they give, what they lack themselves is withheld: the owner
+ * that an operator invites into a new tenant does everything there but `payload:read`, until somebody who has that gives
+ * it. So it is no way around anything to make oneself an owner, nor to be the one who is invited. Whoever has the
+ * database in hand, as the command line does, is the platform itself and gives all.
  */
 import { ForbiddenError } from '../errors.ts'
-import type { KeyPrincipal, Principal, UserStanding } from './principal.ts'
+import type { KeyPrincipal, Membership, Principal, UserStanding } from './principal.ts'
 
 export const permissions = [
   /** Runs, failures, schedules, holds and health. */
@@ -61,10 +67,16 @@ export function can(
     if (!keyScopes.includes(permission) || !principal.scopes.includes(permission)) return false
     return principal.tenantId === null || isWithin(principal.tenantId, permission, tenantId)
   }
-  if (principal.operator && isGranted('operator', principal.permissions, permission)) return true
+  if (principal.operator && isOperators(principal, permission)) return true
   const membership = tenantId === null ? undefined : principal.memberships.get(tenantId)
-  if (!membership || !tenantPermissions.includes(permission)) return false
-  return isGranted(membership.role, membership.permissions, permission)
+  return membership !== undefined && isMembers(membership, permission)
+}
+
+/** May they, by what they are in the tenant? */
+export function isMembers({ role, permissions, withheld }: Membership, permission: Permission): boolean {
+  if (!tenantPermissions.includes(permission)) return false
+  const isOfRole = rolePermissions[role].includes(permission) && !withheld.includes(permission)
+  return isOfRole || permissions.includes(permission)
 }
 
 /** @throws ForbiddenError unless the principal can. */
@@ -112,6 +124,20 @@ export function lacking(
   return own !== undefined && rank(role) <= rank(own) ? null : 'people:write'
 }
 
+/** Of the role, what whoever gives it has not themselves. */
+export function withheldBy(by: UserStanding | null, role: TenantRole, tenantId: string): Permission[] {
+  return by === null ? [] : rolePermissions[role].filter((one) => !can(by, one, tenantId))
+}
+
+/** What somebody else may that `by` may not, so that `by` must not be able to sign in as them. Null: nothing. */
+export function beyond(by: UserStanding, other: UserStanding): Permission | null {
+  for (const tenantId of [null, ...other.memberships.keys()]) {
+    const more = permissions.find((one) => can(other, one, tenantId) && !can(by, one, tenantId))
+    if (more !== undefined) return more
+  }
+  return null
+}
+
 export function isPermission(text: string): text is Permission {
   return (permissions as readonly string[]).includes(text)
 }
@@ -120,12 +146,8 @@ function isWithin(own: string, permission: Permission, tenantId: string | null):
   return tenantId === own && tenantPermissions.includes(permission)
 }
 
-function isGranted(
-  role: TenantRole | 'operator',
-  extra: readonly Permission[],
-  permission: Permission,
-): boolean {
-  return rolePermissions[role].includes(permission) || extra.includes(permission)
+function isOperators({ permissions }: UserStanding, permission: Permission): boolean {
+  return rolePermissions.operator.includes(permission) || permissions.includes(permission)
 }
 
 function rank(role: TenantRole): number {

@@ -5,6 +5,8 @@ export interface Membership {
   readonly role: TenantRole
   /** Beyond the role. */
   readonly permissions: readonly Permission[]
+  /** Of the role, what they do not have: whoever gave it did not have it either. */
+  readonly withheld: readonly Permission[]
 }
 
 /** What decides what a person may. */
@@ -22,6 +24,8 @@ export interface UserPrincipal extends UserStanding {
   readonly id: string
   /** The e-mail address, for the audit log. */
   readonly name: string
+  /** Has the platform vouched for that address? If not, only one of the tenant's people has (invitations.ts). */
+  readonly addressConfirmed: boolean
   /** The tenant chosen with `switchTenant`; null where none is, or where there is no access to it any more. */
   readonly tenantId: string | null
   readonly sessionId: string

@@ -1,6 +1,8 @@
 /** The accounts of people: made, listed, disabled, and given passwords. All of it is an operator's, but one's own password. */
+import type pg from 'pg'
 import { platformTransaction } from '../db/platform-transaction.ts'
 import {
+  ForbiddenError,
   InvalidGrantError,
   LoginRefusedError,
   UnknownTenantError,
@@ -15,6 +17,7 @@ import { forgiveLoginTries, spendLoginTry } from './login-limits.ts'
 import { insertMember, type NewMembership, parseGrant } from './memberships.ts'
 import type { PageOptions } from './page.ts'
 import {
+  beyond,
   isPermission,
   type Permission,
   requireGrant,
@@ -23,6 +26,7 @@ import {
 } from './permissions.ts'
 import type { Actor, UserPrincipal } from './principal.ts'
 import { revokeAllSql } from './sessions.ts'
+import { membershipJson, readStanding } from './standing.ts'
 
 export interface NewUser {
   email: string
@@ -40,10 +44,12 @@ export interface User {
   email: string
   name: string | null
   status: 'active' | 'invited' | 'disabled'
+  /** False: made with an invitation of a tenant, and one of its people alone (invitations.ts). */
+  addressConfirmed: boolean
   operator: boolean
   permissions: Permission[]
   /** Of a tenant's people: in that tenant alone. */
-  memberships: { tenantId: string; role: TenantRole; permissions: Permission[] }[]
+  memberships: { tenantId: string; role: TenantRole; permissions: Permission[]; withheld: Permission[] }[]
   lastLoginAt: Date | null
   createdAt: Date
 }
@@ -73,7 +79,7 @@ export async function createUser(auth: AuthDeps, user: NewUser, by: Actor): Prom
     )
     const id = rows[0]?.id
     if (id === undefined) throw new UserExistsError(email)
-    if (membership && !(await insertMember(client, id, membership))) {
+    if (membership && !(await insertMember(client, id, membership, by))) {
       throw new UnknownTenantError(membership.tenantId)
     }
     return id
@@ -101,9 +107,9 @@ export async function listUsers(
   { limit, after }: PageOptions = {},
 ): Promise<User[]> {
   const { rows } = await auth.database.query<User>(
-    `SELECT users.id, email, users.name, users.status, is_operator AS operator, users.permissions,
-       coalesce(jsonb_agg(jsonb_build_object('tenantId', slug, 'role', role, 'permissions', member.permissions) ORDER BY slug)
-         FILTER (WHERE slug IS NOT NULL), '[]') AS memberships,
+    `SELECT users.id, email, users.name, users.status, invited_into IS NULL AS "addressConfirmed",
+       is_operator AS operator, users.permissions,
+       coalesce(jsonb_agg(${membershipJson} ORDER BY slug) FILTER (WHERE slug IS NOT NULL), '[]') AS memberships,
        last_login_at AS "lastLoginAt", users.created_at AS "createdAt"
      FROM public.users
      LEFT JOIN public.user_organizations AS member ON member.user_id = users.id
@@ -115,7 +121,12 @@ export async function listUsers(
   return rows
 }
 
-/** Ends every session of the user. @throws ForbiddenError, InvalidPasswordError, UnknownUserError. */
+/**
+ * Ends every session of the user. Whoever sets a password can sign in by it, so it is refused for a user who has more
+ * than they: an operator who lacks `payload:read` leaves an owner who has lost theirs to `cgk user:password`.
+ *
+ * @throws ForbiddenError, InvalidPasswordError, UnknownUserError.
+ */
 export async function setPassword(
   auth: AuthDeps,
   userId: string,
@@ -124,18 +135,22 @@ export async function setPassword(
 ): Promise<void> {
   if (by) requirePermission(by, 'people:write', null)
   const passwordHash = await auth.passwords.hash(parsePassword(password))
-  await changeAccount(auth, userId, 'password_hash = $2', [passwordHash])
+  await changeAccount(auth, userId, 'password_hash = $2', [passwordHash], async (client) => {
+    const standing = by && (await readStanding(client, userId))
+    const more = standing && beyond(by, standing)
+    if (more !== null) throw new ForbiddenError(more)
+  })
 }
 
 /**
  * One's own. It ends every session, this one included. Whoever has found a session open must not find out the password
- * by trying, so tries count as those to sign in.
+ * by trying, so tries count as those to sign in from a browser that is known.
  *
  * @throws LoginRefusedError when the current password is wrong; LoginLimitedError; InvalidPasswordError.
  */
 export async function changeOwnPassword(
   auth: AuthDeps,
-  { id, name: email }: UserPrincipal,
+  { id, name: email, sessionId }: UserPrincipal,
   { current, next }: { current: string; next: string },
 ): Promise<void> {
   const password = parsePassword(next)
@@ -143,7 +158,7 @@ export async function changeOwnPassword(
     'SELECT password_hash AS hash FROM public.users WHERE id = $1',
     [id],
   )
-  const attempt = { email, network: null, isOwnNetwork: true }
+  const attempt = { email, browser: sessionId, network: null, isOwnNetwork: false }
   await spendLoginTry(auth, attempt)
   const given = normalizePassword(current)
   if (given === null || !(await auth.passwords.verify(rows[0]?.hash ?? null, given))) {
@@ -167,6 +182,26 @@ export async function enableUser(auth: AuthDeps, userId: string, by: Actor): Pro
 }
 
 /**
+ * It has been made sure, outside of the platform, that the account is of the person who has its address: from now on it
+ * may belong to any tenant. Where somebody else may know the password, set another one first. False: it was before.
+ *
+ * @throws ForbiddenError, UnknownUserError.
+ */
+export async function confirmAddress(auth: AuthDeps, userId: string, by: Actor): Promise<boolean> {
+  if (by) requirePermission(by, 'people:write', null)
+  if (!isId(userId)) throw new UnknownUserError()
+  const { rows } = await auth.database.query<{ wasConfirmed: boolean }>(
+    `UPDATE public.users SET invited_into = NULL FROM public.users AS before
+     WHERE users.id = $1 AND before.id = users.id
+     RETURNING before.invited_into IS NULL AS "wasConfirmed"`,
+    [userId],
+  )
+  const [row] = rows
+  if (!row) throw new UnknownUserError()
+  return !row.wasConfirmed
+}
+
+/**
  * The user's row first: a login that is under way either waits and finds the change, or has made its session before
  * and loses it here.
  */
@@ -175,6 +210,7 @@ async function changeAccount(
   userId: string,
   change: 'password_hash = $2' | "status = 'disabled'" | "status = 'active'",
   values: readonly string[],
+  check?: (client: pg.PoolClient) => Promise<void>,
 ): Promise<void> {
   if (!isId(userId)) throw new UnknownUserError()
   await platformTransaction(auth.database, async (client) => {
@@ -183,6 +219,7 @@ async function changeAccount(
       ...values,
     ])
     if (rowCount === 0) throw new UnknownUserError()
+    await check?.(client)
     await client.query(revokeAllSql, [userId, auth.now()])
   })
 }

@@ -17,7 +17,7 @@ interface Options {
 
 export const auditList = new Command('audit:list')
   .description('who did what to which tenant, and why; newest first')
-  .option('--tenant <slug>', 'only what concerns this tenant alone, deleted or not')
+  .option('--tenant <slug>', 'only what concerns this tenant, deleted or not')
   .option('--action <name>', 'only this: run.replay, run.cancel, ...')
   .option('--limit <n>', 'entries on a page, 1 to 1000', wholeNumber, 50)
   .option('--after <cursor>', 'the next page: what the page before ended with')
@@ -42,7 +42,7 @@ const columns: Column<AuditEntry>[] = [
   { title: 'why', value: ({ reason }) => reason ?? '', mayCut: true },
 ]
 
-/** `runs 40, tenants 2` */
+/** `runs 40` */
 function detailsText({ details }: AuditEntry): string {
   return Object.entries(details)
     .map(([name, value]) => `${name} ${value}`)

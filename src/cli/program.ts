@@ -40,6 +40,7 @@ import { tenantDelete } from './tenant-delete.ts'
 import { tenantList } from './tenant-list.ts'
 import { tenantResume, tenantSuspend } from './tenant-suspend.ts'
 import { trigger } from './trigger.ts'
+import { userConfirm } from './user-confirm.ts'
 import { userCreate } from './user-create.ts'
 import { userDisable, userEnable } from './user-disable.ts'
 import { userList } from './user-list.ts'
@@ -58,6 +59,7 @@ const groups: Record<string, Command[]> = {
     userCreate,
     userList,
     userPassword,
+    userConfirm,
     userDisable,
     userEnable,
     keyCreate,

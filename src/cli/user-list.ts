@@ -22,17 +22,23 @@ export const userList = new Command('user:list')
 const columns: Column<User>[] = [
   { title: 'email', value: ({ email }) => email },
   { title: 'name', value: ({ name }) => name ?? '', mayCut: true },
-  { title: 'status', value: ({ status }) => status },
+  {
+    title: 'status',
+    value: ({ status, addressConfirmed }) => (addressConfirmed ? status : `${status}, unconfirmed`),
+  },
   { title: 'is', value: standing, mayCut: true },
   { title: 'last login', value: ({ lastLoginAt }) => timeText(lastLoginAt) },
 ]
 
-/** `operator +payload:read, owner of rawdog, member of acme` */
+/** `operator +payload:read, owner of rawdog -payload:read, member of acme` */
 function standing({ operator, permissions, memberships }: User): string {
-  const tenants = memberships.map((one) => withExtra(`${one.role} of ${one.tenantId}`, one.permissions))
-  return [...(operator ? [withExtra('operator', permissions)] : []), ...tenants].join(', ')
+  const tenants = memberships.map((one) => withExtra(`${one.role} of ${one.tenantId}`, one))
+  return [...(operator ? [withExtra('operator', { permissions, withheld: [] })] : []), ...tenants].join(', ')
 }
 
-function withExtra(role: string, permissions: readonly string[]): string {
-  return [role, ...permissions.map((one) => `+${one}`)].join(' ')
+function withExtra(
+  role: string,
+  { permissions, withheld }: { permissions: readonly string[]; withheld: readonly string[] },
+): string {
+  return [role, ...permissions.map((one) => `+${one}`), ...withheld.map((one) => `-${one}`)].join(' ')
 }

@@ -1,6 +1,7 @@
 /**
- * Requests to the API, tried again until one is answered: after a network error, a try that took too long, 429 and 503.
- * What changes something carries one Idempotency-Key for all its tries, or changes nothing when it is done twice.
+ * Requests to the API, tried again until one is answered. After 429 and 503, for then nothing has been done. After a
+ * network error, a try that took too long, 500, 502 and 504 nobody knows, so then only what is safe to repeat: what
+ * reads, what carries one Idempotency-Key for all its tries, and what changes nothing when it is done twice.
  */
 import { type Issue, JobsHttpError, JobsUnreachableError } from './errors.ts'
 import { pause } from './pause.ts'
@@ -23,6 +24,8 @@ export interface JobsRequest {
   query?: URLSearchParams
   body?: unknown
   idempotencyKey?: string
+  /** Done twice, it is done once, although it has no key. */
+  repeatable?: boolean
   /** Ends it, with its reason. */
   signal?: AbortSignal
 }
@@ -46,8 +49,9 @@ export class Connection {
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#try(request, body)
       if ('answer' in outcome) return outcome.answer as Answer
-      const { error, retryAfterMs } = outcome
-      if (attempt === maxAttempts || retryAfterMs === null) {
+      const { error, retryAfterMs, wasDone } = outcome
+      const maySend = wasDone === 'no' || (wasDone === 'unknown' && isSafeToRepeat(request))
+      if (attempt === maxAttempts || !maySend || retryAfterMs > longestRetryAfterMs) {
         throw error instanceof JobsHttpError ? error : new JobsUnreachableError(url, attempt, error)
       }
       await pause(Math.max(retryAfterMs, pauseAfter(attempt)), request.signal)
@@ -72,11 +76,15 @@ export class Connection {
       text = await response.text()
     } catch (error) {
       signal?.throwIfAborted()
-      return { error, retryAfterMs: 0 }
+      return { error, retryAfterMs: 0, wasDone: 'unknown' }
     }
     const answer = parse(text)
     if (response.ok && answer !== undefined) return { answer }
-    return { error: readProblem(response, answer), retryAfterMs: readRetryAfter(response) }
+    return {
+      error: readProblem(response, answer),
+      retryAfterMs: readRetryAfter(response),
+      wasDone: readWhetherDone(response),
+    }
   }
 
   #headers({ body, idempotencyKey }: Pick<JobsRequest, 'body' | 'idempotencyKey'>): Record<string, string> {
@@ -89,8 +97,24 @@ export class Connection {
   }
 }
 
-/** `retryAfterMs` null: the same request would be answered the same. */
-type Outcome = { answer: unknown } | { error: unknown; retryAfterMs: number | null }
+/** The server is busy, and says so instead of doing it. */
+const notDone: readonly number[] = [429, 503]
+/** Something broke, there or on the way, before or after. */
+const undecided: readonly number[] = [500, 502, 504]
+
+/** `answered`: the same request would be answered the same. */
+type Outcome =
+  | { answer: unknown }
+  | { error: unknown; retryAfterMs: number; wasDone: 'no' | 'unknown' | 'answered' }
+
+function readWhetherDone({ status }: Response): 'no' | 'unknown' | 'answered' {
+  if (notDone.includes(status)) return 'no'
+  return undecided.includes(status) ? 'unknown' : 'answered'
+}
+
+function isSafeToRepeat({ method, idempotencyKey, repeatable = false }: JobsRequest): boolean {
+  return method === 'GET' || idempotencyKey !== undefined || repeatable
+}
 
 function pauseAfter(attempt: number): number {
   const ceiling = Math.min(longestPauseMs, firstPauseMs * 2 ** (attempt - 1))
@@ -98,13 +122,11 @@ function pauseAfter(attempt: number): number {
 }
 
 /** In seconds, or a time. */
-function readRetryAfter({ status, headers }: Response): number | null {
-  if (status !== 429 && status !== 503) return null
+function readRetryAfter({ headers }: Response): number {
   const given = headers.get('retry-after')
   if (given === null) return 0
   const ms = /^\d+$/.test(given) ? Number(given) * 1_000 : Date.parse(given) - Date.now()
-  if (Number.isNaN(ms)) return 0
-  return ms > longestRetryAfterMs ? null : Math.max(0, ms)
+  return Number.isNaN(ms) ? 0 : Math.max(0, ms)
 }
 
 /** What stands between here and the API, a proxy or a captive portal, answers in words of its own. */

@@ -13,7 +13,7 @@ export interface JobsClientOptions {
   fetch?: typeof globalThis.fetch
   /** For one try; 30 seconds by default. */
   timeoutMs?: number
-  /** How often a request is tried that is not answered, or with 429 or 503; 4 by default. */
+  /** How often a request is tried that is not answered, or with 429, 500, 502, 503 or 504; 4 by default. */
   maxAttempts?: number
 }
 

@@ -49,7 +49,8 @@ export function createClientRuns(connection: Connection): ClientRuns {
 
     async cancel(runId) {
       const path = `${pathOf(runId)}/cancel`
-      return (await connection.send<{ cancelled: boolean }>({ method: 'POST', path })).cancelled
+      return (await connection.send<{ cancelled: boolean }>({ method: 'POST', path, repeatable: true }))
+        .cancelled
     },
 
     logs: (runId, options = {}) =>

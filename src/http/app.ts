@@ -10,6 +10,7 @@ import type { Platform } from '../platform.ts'
 import { notStored, secureAnswers } from './answer-headers.ts'
 import { apiRoutes } from './api/api.ts'
 import { readError, readRefusal } from './api/errors.ts'
+import type { ClientAddress } from './client-address.ts'
 import { healthRoutes } from './health.ts'
 import { metricsRoutes } from './metrics.ts'
 import { problem, unavailable } from './problem.ts'
@@ -23,6 +24,11 @@ export interface HttpOptions {
    * `/api/v1`, either way.
    */
   basePath?: string
+  /**
+   * The IP address that a request comes from, where the app knows it: tries to sign in are counted by it. Without, it is
+   * that of the socket; where there is none, as in Next.js, not known. A header that anybody can write is no answer.
+   */
+  clientAddress?: ClientAddress
 }
 
 /** Shopify and Mux wait 5 s. An answer in time says when to come back; silence only counts as one more failure. */
@@ -32,7 +38,7 @@ const webhookBytes = 4 * 1024 * 1024
 const retryAfterSeconds = 30
 
 /** `createHttpApp().fetch` takes a web-standard Request and answers a Response. Connects to nothing by itself. */
-export function createHttpApp({ platform, basePath = '/' }: HttpOptions = {}): Hono {
+export function createHttpApp({ platform, basePath = '/', clientAddress }: HttpOptions = {}): Hono {
   const platformNow = () => platform ?? defaultPlatform()
   const app = new Hono()
   return app
@@ -40,7 +46,7 @@ export function createHttpApp({ platform, basePath = '/' }: HttpOptions = {}): H
     .route(basePath, healthRoutes(platformNow))
     .route(basePath, metricsRoutes(platformNow))
     .route(basePath, webhookRoutes(platformNow))
-    .route(basePath === '/' ? '/api/v1' : `${basePath}/v1`, apiRoutes(platformNow))
+    .route(basePath === '/' ? '/api/v1' : `${basePath}/v1`, apiRoutes(platformNow, clientAddress))
     .notFound(() => noSuchPath().getResponse())
     .onError((error, context) => {
       const foreseen = error instanceof HTTPException ? readRefusal(error) : readError(error)

@@ -2,6 +2,9 @@
 import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
 
+/** Of an app that knows it better than the socket does. Null: not known. */
+export type ClientAddress = (request: Request) => string | null
+
 /**
  * An IP address, as text; null where there is no socket to ask, as within the server of an app. `trustedProxies`: how
  * many there are in front of this process.

@@ -43,10 +43,11 @@ test('a session is its user, with roles and permissions of each tenant', async (
     kind: 'user',
     id: person.id,
     name: person.email,
+    addressConfirmed: true,
     tenantId,
     operator: false,
     permissions: [],
-    memberships: new Map([[tenantId, { role: 'admin', permissions: ['payload:read'] }]]),
+    memberships: new Map([[tenantId, { role: 'admin', permissions: ['payload:read'], withheld: [] }]]),
     sessionId: session.sessionId,
   })
   expect(await getTenantContext(get(session))).toMatchObject({ tenantId, role: 'admin' })

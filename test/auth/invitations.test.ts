@@ -3,9 +3,13 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { newToken } from '../../src/auth/bearer-secret.ts'
 import {
   acceptInvitation,
+  addMember,
+  can,
   changeMember,
+  confirmAddress,
   createInvitation,
   disableUser,
+  findUserId,
   getUserTenants,
   listInvitations,
   removeMember,
@@ -13,12 +17,14 @@ import {
   type UserPrincipal,
 } from '../../src/auth/index.ts'
 import {
+  AddressUnconfirmedError,
   ForbiddenError,
   InvalidAccountError,
   InvalidPasswordError,
   InvitationInvalidError,
   SignInToAcceptError,
   UnknownTenantError,
+  UnknownUserError,
 } from '../../src/errors.ts'
 import {
   addMemberOf,
@@ -201,6 +207,23 @@ test('an invitation is never above its sender, and not for other tenants', async
   expect(await statuses()).toEqual(['pending'])
 })
 
+test('an operator invites the first owner, who does all but what operators do not', async () => {
+  const operator = await principal(await addPerson({ operator: true }))
+  const reader = await principal(await addPerson({ operator: true, permissions: ['payload:read'] }))
+  for (const [by, withheld] of [
+    [operator, ['payload:read']],
+    [reader, []],
+  ] as const) {
+    tenantId = await platform.tenant()
+    email = `first-of-${tenantId}@example.com`
+    const { userId } = await acceptInvitation(auth, { token: (await invite('owner', by)).token, account })
+    expect(await getUserTenants(auth, userId)).toMatchObject([{ tenantId, role: 'owner', withheld }])
+    const first = await principal({ id: userId, email })
+    expect(can(first, 'people:write', tenantId)).toBe(true)
+    expect(can(first, 'payload:read', tenantId)).toBe(withheld.length === 0)
+  }
+})
+
 test('an operator invites into any tenant that there is', async () => {
   const operator = await principal(await addPerson({ operator: true }))
   await acceptInvitation(auth, { token: (await invite('owner', operator)).token, account })
@@ -208,4 +231,80 @@ test('an operator invites into any tenant that there is', async () => {
   await expect(nowhere).rejects.toThrow(UnknownTenantError)
   const nobody = createInvitation(auth, { tenantId, email: 'nobody', role: 'member' }, operator)
   await expect(nobody).rejects.toThrow(InvalidAccountError)
+})
+
+describe('an account made with a link, which its sender may have used,', () => {
+  let userId: string
+  beforeEach(async () => {
+    ;({ userId } = await acceptInvitation(auth, { token: (await invite('owner')).token, account }))
+  })
+  const guest = async () => await principal({ id: userId, email })
+  const elsewhere = async () => {
+    const other = await platform.tenant()
+    const by = await principal(await addMemberOf(other, 'owner'))
+    return { other, by, ...(await createInvitation(auth, { tenantId: other, email, role: 'member' }, by)) }
+  }
+
+  test('is of that tenant, and joins no other, whoever asks for it', async () => {
+    const { other, token } = await elsewhere()
+    expect(await guest()).toMatchObject({ addressConfirmed: false })
+    await expect(acceptInvitation(auth, { token, account })).rejects.toThrow(SignInToAcceptError)
+    await expect(acceptInvitation(auth, { token, user: await guest() })).rejects.toThrow(
+      AddressUnconfirmedError,
+    )
+    const operator = await principal(await addPerson({ operator: true }))
+    for (const by of [operator, null]) {
+      await expect(addMember(auth, userId, { tenantId: other, role: 'member' }, by)).rejects.toThrow(
+        AddressUnconfirmedError,
+      )
+    }
+    expect(await getUserTenants(auth, userId)).toMatchObject([{ tenantId }])
+    // But that one again.
+    await addMemberOf(tenantId, 'owner')
+    await removeMember(auth, userId, tenantId, null)
+    await acceptInvitation(auth, { token: (await invite()).token, user: await guest() })
+  })
+
+  test('joins others once an operator has confirmed it, with the invitation that waits', async () => {
+    const { token, other, by } = await elsewhere()
+    await expect(confirmAddress(auth, userId, by)).rejects.toThrow(ForbiddenError)
+    await expect(confirmAddress(auth, userId, owner)).rejects.toThrow(ForbiddenError)
+    const operator = await principal(await addPerson({ operator: true }))
+    expect(await confirmAddress(auth, userId, operator)).toBe(true)
+    expect(await confirmAddress(auth, userId, null)).toBe(false)
+    for (const id of ['00000000-0000-4000-8000-000000000000', 'nonsense']) {
+      await expect(confirmAddress(auth, id, null)).rejects.toThrow(UnknownUserError)
+    }
+    await acceptInvitation(auth, { token, user: await guest() })
+    expect((await getUserTenants(auth, userId)).map((one) => one.tenantId).sort()).toEqual(
+      [tenantId, other].sort(),
+    )
+    expect(await guest()).toMatchObject({ addressConfirmed: true })
+  })
+
+  test('goes with the tenant, so that its address is free', async () => {
+    await (await platform.platform.ready()).tenants.database.query(
+      'DELETE FROM public.organizations WHERE slug = $1',
+      [tenantId],
+    )
+    await expect(findUserId(auth, email)).rejects.toThrow(UnknownUserError)
+  })
+})
+
+test('the token gives nobody an account that is more than an address', async () => {
+  const other = await platform.tenant()
+  const waiting = async (operator: boolean) => {
+    const { rows } = await auth.database.query<{ id: string }>(
+      "INSERT INTO public.users (email, status, is_operator) VALUES ($1, 'invited', $2) RETURNING id",
+      [email, operator],
+    )
+    return rows[0]!.id
+  }
+  await addMember(auth, await waiting(false), { tenantId: other, role: 'owner' }, null)
+  const { token } = await invite()
+  await expect(acceptInvitation(auth, { token, account })).rejects.toThrow(SignInToAcceptError)
+  email = `operator-${email}`
+  await waiting(true)
+  const again = await invite()
+  await expect(acceptInvitation(auth, { token: again.token, account })).rejects.toThrow(SignInToAcceptError)
 })

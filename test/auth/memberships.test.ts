@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import {
   addMember,
+  can,
   changeMember,
   disableUser,
+  type Permission,
   principalOf,
   removeMember,
   type TenantRole,
@@ -53,7 +55,9 @@ describe('the tenants of a user', () => {
       [
         { tenantId, name: tenantId, status: 'active', role: 'member', permissions: ['payload:read'] },
         { tenantId: other, name: 'Other', status: 'active', role: 'admin', permissions: [] },
-      ].sort((a, b) => (a.tenantId < b.tenantId ? -1 : 1)),
+      ]
+        .map((one) => ({ ...one, withheld: [] }))
+        .sort((a, b) => (a.tenantId < b.tenantId ? -1 : 1)),
     )
   })
 
@@ -72,11 +76,16 @@ describe('the tenants of a user', () => {
 
 describe('access', () => {
   test('is what the user is there', async () => {
-    expect(await validateTenantAccess(owner.id, tenantId)).toEqual({ role: 'owner', permissions: [] })
+    expect(await validateTenantAccess(owner.id, tenantId)).toEqual({
+      role: 'owner',
+      permissions: [],
+      withheld: [],
+    })
     const operator = await addPerson({ operator: true, permissions: ['payload:read'] })
     expect(await validateTenantAccess(operator.id, tenantId)).toEqual({
       role: 'operator',
       permissions: ['payload:read'],
+      withheld: [],
     })
   })
 
@@ -196,7 +205,11 @@ describe('the people of a tenant', () => {
     const reading = { permissions: ['payload:read'] } as const
     await changeMember(auth, member.id, { ...as('member'), ...reading }, await principal(owner))
     await changeMember(auth, member.id, { ...as('admin'), ...reading }, admin)
-    expect(await validateTenantAccess(member.id, tenantId)).toEqual({ role: 'admin', ...reading })
+    expect(await validateTenantAccess(member.id, tenantId)).toEqual({
+      role: 'admin',
+      ...reading,
+      withheld: [],
+    })
   })
 
   test('are nothing to members and to people of other tenants', async () => {
@@ -249,5 +262,52 @@ describe('the people of a tenant', () => {
       await expect(changeMember(auth, id, as('member'), null)).rejects.toThrow(UnknownUserError)
       await expect(removeMember(auth, id, tenantId, null)).rejects.toThrow(UnknownUserError)
     }
+  })
+})
+
+describe('an operator, who does not read payloads, comes by no way to read them:', () => {
+  const reads = async (person: Person) => can(await principal(person), 'payload:read', tenantId)
+  const newOperator = async (permissions: Permission[] = []) =>
+    await addPerson({ operator: true, permissions })
+
+  test('not as an owner of their own making, be it by adding or by changing', async () => {
+    for (const makes of [
+      async (one: Person) => await addMember(auth, one.id, as('owner'), await principal(one)),
+      async (one: Person) => {
+        await addMember(auth, one.id, as('member'), await principal(one))
+        await changeMember(auth, one.id, as('owner'), await principal(one))
+      },
+    ]) {
+      const mallory = await newOperator()
+      await makes(mallory)
+      expect(await validateTenantAccess(mallory.id, tenantId)).toEqual({
+        role: 'owner',
+        permissions: [],
+        withheld: ['payload:read'],
+      })
+      expect(await reads(mallory)).toBe(false)
+      // Nor do they give it on, to an account of theirs.
+      const other = await addMemberOf(tenantId, 'member')
+      await changeMember(auth, other.id, as('owner'), await principal(mallory))
+      expect(await reads(other)).toBe(false)
+      const asked = { ...as('owner'), permissions: ['payload:read'] } as const
+      await expect(changeMember(auth, other.id, asked, await principal(mallory))).rejects.toThrow(
+        ForbiddenError,
+      )
+    }
+  })
+
+  test('while whoever reads them keeps that, whatever an operator changes, and may give it', async () => {
+    const operator = await principal(await newOperator())
+    await changeMember(auth, owner.id, as('owner'), operator)
+    expect(await reads(owner)).toBe(true)
+    const second = await addPerson()
+    await addMember(auth, second.id, as('owner'), operator)
+    expect(await reads(second)).toBe(false)
+    await changeMember(auth, second.id, as('owner'), await principal(owner))
+    expect(await reads(second)).toBe(true)
+    const third = await addPerson()
+    await addMember(auth, third.id, as('owner'), await principal(await newOperator(['payload:read'])))
+    expect(await reads(third)).toBe(true)
   })
 })

@@ -1,6 +1,7 @@
 /** The table of who may what, cell by cell, as a person would write it down. */
 import { describe, expect, test } from 'vitest'
 import {
+  beyond,
   can,
   keyScopes,
   lacking,
@@ -10,6 +11,7 @@ import {
   type TenantRole,
   tenantPermissions,
   tenantsWhere,
+  withheldBy,
 } from '../../src/auth/permissions.ts'
 import type { KeyPrincipal, UserPrincipal } from '../../src/auth/principal.ts'
 import { ForbiddenError } from '../../src/errors.ts'
@@ -38,6 +40,7 @@ const nobody: UserPrincipal = {
   kind: 'user',
   id: '1',
   name: 'a@b.test',
+  addressConfirmed: true,
   tenantId: null,
   operator: false,
   permissions: [],
@@ -47,7 +50,7 @@ const nobody: UserPrincipal = {
 const operator = { ...nobody, operator: true }
 const person = (role: TenantRole, extra: Permission[] = []): UserPrincipal => ({
   ...nobody,
-  memberships: new Map([[own, { role, permissions: extra }]]),
+  memberships: new Map([[own, { role, permissions: extra, withheld: [] }]]),
 })
 const key = (tenantId: string | null, scopes: readonly Permission[]): KeyPrincipal => ({
   kind: 'key',
@@ -89,7 +92,7 @@ test.each(permissions)('%s beyond the role reaches as far as the role', (permiss
 
 test('lists reach as far as the permission does', () => {
   const both = { ...person('owner'), memberships: new Map(person('owner').memberships) }
-  both.memberships.set('other', { role: 'member', permissions: [] })
+  both.memberships.set('other', { role: 'member', permissions: [], withheld: [] })
   expect(tenantsWhere(both, 'runs:read')).toEqual([own, 'other'])
   expect(tenantsWhere(both, 'runs:cancel')).toEqual([own])
   expect(tenantsWhere(operator, 'runs:read')).toBe('all')
@@ -134,5 +137,46 @@ describe('nobody gives what is above them:', () => {
     expect(lacking(by, { role, permissions: extra }, own)).toBe(missing)
     if (!by.operator) expect(lacking(by, { role, permissions: extra }, 'other')).toBe('people:write')
     if (!by.operator) expect(lacking(by, { role, permissions: extra }, null)).toBe('people:write')
+  })
+})
+
+describe('of a role, what its giver lacks is withheld:', () => {
+  const reader = { ...operator, permissions: ['payload:read'] as const }
+  const lesser: UserPrincipal = {
+    ...nobody,
+    memberships: new Map([[own, { role: 'owner', permissions: [], withheld: ['payload:read'] }]]),
+  }
+
+  test.each([
+    ['an operator', operator, 'owner', ['payload:read']],
+    ['an operator who reads payloads', reader, 'owner', []],
+    ['an operator', operator, 'admin', []],
+    ['an owner', person('owner'), 'owner', []],
+    ['an owner of whom it is withheld', lesser, 'owner', ['payload:read']],
+    ['the platform itself', null, 'owner', []],
+  ] as const)('%s', (_, by, role, withheld) => {
+    expect(withheldBy(by, role, own)).toEqual(withheld)
+  })
+
+  test.each(tenantPermissions)('%s, which its holder then does not have', (permission) => {
+    const withheld = (extra: Permission[]): UserPrincipal => ({
+      ...nobody,
+      memberships: new Map([[own, { role: 'owner', permissions: extra, withheld: [permission] }]]),
+    })
+    expect(reached(withheld([]), permission)).toEqual([])
+    for (const other of tenantPermissions.filter((one) => one !== permission)) {
+      expect(reached(withheld([]), other)).toEqual([own])
+    }
+    // But that somebody gives it to them, and not with the role.
+    expect(reached(withheld([permission]), permission)).toEqual([own])
+  })
+
+  test('and nobody is to sign in as who has more', () => {
+    expect(beyond(operator, person('owner'))).toBe('payload:read')
+    expect(beyond(operator, person('member', ['payload:read']))).toBe('payload:read')
+    expect(beyond(operator, reader)).toBe('payload:read')
+    expect(beyond(reader, person('owner'))).toBeNull()
+    for (const one of [operator, lesser, person('admin'), nobody]) expect(beyond(operator, one)).toBeNull()
+    expect(beyond(person('admin'), person('owner'))).toBe('payload:read')
   })
 })

@@ -1,6 +1,7 @@
 /** Accounts: who makes and changes them, and what a list shows of them. */
 import { describe, expect, test } from 'vitest'
 import {
+  can,
   createUser,
   disableUser,
   enableUser,
@@ -55,9 +56,10 @@ test('an account is there with all it was given, and signs in', async () => {
       email: 'maya@example.com',
       name: 'Maya',
       status: 'active',
+      addressConfirmed: true,
       operator: true,
       permissions: ['payload:read'],
-      memberships: [membership],
+      memberships: [{ ...membership, withheld: [] }],
       lastLoginAt: auth.now(),
       createdAt: expect.any(Date),
     },
@@ -123,6 +125,41 @@ describe('no account is made', () => {
       ForbiddenError,
     )
     await createUser(auth, { ...user, ...readsPayloads }, reader)
+  })
+})
+
+describe('an operator who does not read payloads', () => {
+  test('makes an owner who does not either', async () => {
+    const tenantId = await platform.tenant()
+    const by = await principal(await addPerson({ operator: true }))
+    const email = 'first-owner@example.com'
+    await createUser(auth, { email, password, membership: { tenantId, role: 'owner' } }, by)
+    const made = await principal({ id: '', email })
+    expect(can(made, 'people:write', tenantId)).toBe(true)
+    expect(can(made, 'payload:read', tenantId)).toBe(false)
+  })
+
+  test('sets the passwords of those who read none, and of nobody else', async () => {
+    const tenantId = await platform.tenant()
+    const by = await principal(await addPerson({ operator: true }))
+    const next = 'a whale in the well'
+    const readers = [
+      await addMemberOf(tenantId, 'owner'),
+      await addMemberOf(tenantId, 'member', ['payload:read']),
+      await addPerson({ operator: true, permissions: ['payload:read'] }),
+    ]
+    await allRefused(
+      readers.map(({ id }) => setPassword(auth, id, next, by)),
+      ForbiddenError,
+    )
+    for (const one of readers) await principal(one)
+    for (const one of [await addMemberOf(tenantId, 'admin'), await addPerson({ operator: true })]) {
+      await setPassword(auth, one.id, next, by)
+      await login(auth, { email: one.email, password: next, address: newAddress() })
+    }
+    const reader = await principal(readers[2]!)
+    await setPassword(auth, readers[0]!.id, next, reader)
+    await setPassword(auth, readers[1]!.id, next, null)
   })
 })
 

@@ -97,7 +97,7 @@ describe('run:replay', { timeout: 120_000 }, () => {
     )
     expect(listed).toMatchObject({ actions: [{ id, kind: 'replay' }] })
     expect(audit.entries).toMatchObject([
-      { actor: { kind: 'cli', id: null, name: me }, subject: id, reason, details: { runs: 2, tenants: 1 } },
+      { actor: { kind: 'cli', id: null, name: me }, subject: id, reason, details: { runs: 2 } },
     ])
   })
 

@@ -135,12 +135,17 @@ test('user:password, user:disable and user:enable change an account', async () =
   expect(await status()).toBe('disabled')
   expect(await cgkJson(['user:enable', 'change@example.com'], env)).toMatchObject({ status: 'active' })
   expect(await status()).toBe('active')
+  expect(await run('user:confirm', 'change@example.com')).toMatchObject({
+    code: 0,
+    stdout: 'change@example.com was confirmed before.\n',
+  })
 })
 
 test('an account or a tenant that is not there is said so', async () => {
   const refused = [
     await runTyping(password, 'user:password', 'nobody@example.com'),
     await run('user:disable', 'nobody@example.com'),
+    await run('user:confirm', 'nobody@example.com'),
     await run('user:enable', 'nobody@example.com'),
   ]
   for (const ended of refused) {

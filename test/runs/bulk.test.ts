@@ -339,7 +339,42 @@ describe('a confirm', () => {
     expect(await bulkActions.results(id)).toMatchObject({ completed: 3, failed: 0 })
     const { audit } = kit.platform
     expect((await audit.list({ tenantIds: [tenantId], limit: 10 })).entries).toMatchObject([
-      { actor: by, action: 'run.replay', tenantId, subject: id, reason, details: { runs: 3, tenants: 1 } },
+      { actor: by, action: 'run.replay', tenantId, subject: id, reason, details: { runs: 3 } },
+    ])
+  })
+
+  test('of several tenants is in the log of each, with its own runs and nothing of the others', async () => {
+    const [one, two, three] = [await kit.tenant(), await kit.tenant(), await kit.tenant()]
+    const runIds = [...(await failures(one, 3)), ...(await failures(two, 1)), ...(await failures(three, 1))]
+    const { id } = await bulkActions.previewReplay({ runIds })
+    await bulkActions.confirm(id, { by, reason, perSecond: 3 })
+    expect(await step()).toBe(true)
+    await bulkActions.stop(id, { by })
+    const { audit } = kit.platform
+    const told = async (tenantId: string) =>
+      (await audit.list({ tenantIds: [tenantId] })).entries.map((entry) => {
+        expect(entry).toMatchObject({ actor: by, tenantId, subject: id })
+        return [entry.action, entry.reason, entry.details]
+      })
+    expect(await told(one)).toEqual([
+      ['run.replay.stop', null, { skipped: 0 }],
+      ['run.replay', reason, { runs: 3 }],
+    ])
+    for (const tenantId of [two, three]) {
+      expect(await told(tenantId)).toEqual([
+        ['run.replay.stop', null, { skipped: 1 }],
+        ['run.replay', reason, { runs: 1 }],
+      ])
+    }
+    const all = (await audit.list({ limit: 1_000 })).entries.filter(({ subject }) => subject === id)
+    expect(all).toHaveLength(6)
+  })
+
+  test('of nothing is in the log of the platform', async () => {
+    const { id } = await bulkActions.previewReplay({ filter: { tenantId: await kit.tenant() } })
+    await bulkActions.stop(id, { by })
+    expect((await kit.platform.audit.list({ limit: 1 })).entries).toMatchObject([
+      { action: 'run.replay.stop', tenantId: null, subject: id, details: {} },
     ])
   })
 
@@ -657,6 +692,7 @@ describe('a tenant that is deleted', () => {
     })
     expect((await runs.list({ tenantId: leaving })).runs).toEqual([])
     expect((await kit.platform.audit.list({ tenantIds: [leaving] })).entries).toMatchObject([
+      { actor: by, action: 'run.replay', subject: both.id, reason },
       { actor: by, action: 'run.replay', subject: alone.id, reason },
     ])
   })

@@ -4,6 +4,7 @@ import { createMiddleware } from 'hono/factory'
 import { timeout } from 'hono/timeout'
 import { leaveScopes } from '../../db/scope.ts'
 import type { Platform } from '../../platform.ts'
+import type { ClientAddress } from '../client-address.ts'
 import { unavailable } from '../problem.ts'
 import { auditRoutes } from './audit.ts'
 import { authenticate, onPlatform } from './authenticate.ts'
@@ -31,13 +32,13 @@ import { userRoutes } from './users.ts'
 const bodyBytes = 16 * 1024 * 1024
 const retryAfterSeconds = 10
 
-export function apiRoutes(platform: () => Platform): OpenAPIHono<ApiEnv> {
+export function apiRoutes(platform: () => Platform, clientAddress?: ClientAddress): OpenAPIHono<ApiEnv> {
   const open = new OpenAPIHono<ApiEnv>()
   open.use('*', apart, timeout(deadlineMs, tooSlow))
   const api = new OpenAPIHono<ApiEnv>()
   api.use('*', onPlatform(platform))
   // Whoever signs in or accepts an invitation may be nobody yet.
-  api.route('/', signInRoutes())
+  api.route('/', signInRoutes(clientAddress))
   api.route('/', acceptRoutes())
   api.use('*', authenticate, bodyUpTo(bodyBytes))
   api.route('/', taskRoutes())

@@ -43,7 +43,7 @@ const create = createRoute({
   request: { params, ...jsonBody(z.strictObject({ email, role })) },
   responses: {
     201: jsonAnswer(
-      'The token, this once: send it to the one who is invited.',
+      'The token, this once: send it to the one who is invited. An account made with it is of this tenant alone.',
       z.object({ id: uuid, token: z.string(), expiresAt: time }),
     ),
     ...problems,
@@ -98,6 +98,7 @@ const accept = createRoute({
     200: jsonAnswer('Accepted.', z.object({ tenantId: slug, userId: uuid })),
     ...problems,
     403: problemAnswer('There is an account of this address: sign in first. Or it comes from another site.'),
+    409: problemAnswer('The account is of another tenant until an operator confirms its address.'),
     422: problemAnswer('The invitation is not valid for whoever asks, or the password cannot be used.'),
   },
 })

@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { addMember, changeMember, listUsers, removeMember, type User } from '../../auth/index.ts'
 import { type ApiContext, type ApiRoutes, newRoutes } from './env.ts'
 import { cutPage } from './page.ts'
-import { permission, personOf, role } from './people.ts'
+import { permission, personOf, role, withheld } from './people.ts'
 import { record } from './record.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
 import { openTenant } from './tenant-access.ts'
@@ -16,6 +16,7 @@ const memberSchema = z
     status: z.enum(['active', 'invited', 'disabled']),
     role,
     permissions: z.array(permission).describe('Beyond the role.'),
+    withheld,
     lastLoginAt: time.nullable(),
   })
   .openapi('Member')
@@ -49,7 +50,13 @@ const add = createRoute({
     params: z.object({ tenantId: slug }),
     ...jsonBody(z.strictObject({ userId: uuid, ...standing })),
   },
-  responses: { ...changed, ...problems, ...missing, ...invalid },
+  responses: {
+    ...changed,
+    ...problems,
+    ...missing,
+    409: problemAnswer('The account is of another tenant until an operator confirms its address.'),
+    ...invalid,
+  },
 })
 
 const change = createRoute({
@@ -124,7 +131,7 @@ function showMember(
   { id, email, name, status, memberships, lastLoginAt }: User,
   tenantId: string,
 ): z.input<typeof memberSchema> {
-  const { role, permissions } = memberships.find((one) => one.tenantId === tenantId)!
+  const { role, permissions, withheld } = memberships.find((one) => one.tenantId === tenantId)!
   return {
     userId: id,
     email,
@@ -132,6 +139,7 @@ function showMember(
     status,
     role,
     permissions,
+    withheld,
     lastLoginAt: lastLoginAt?.toISOString() ?? null,
   }
 }

@@ -7,6 +7,9 @@ import type { ApiContext } from './env.ts'
 
 export const permission = z.enum(permissions).openapi('Permission')
 export const role = z.enum(tenantRoles).openapi('Role')
+export const withheld = z
+  .array(permission)
+  .describe('Of the role, what they do not have: whoever gave it did not have it either.')
 export const email = z.string().max(254)
 /** Its length and what it may have in it are checked where it is hashed. */
 export const password = z.string().max(1_000)

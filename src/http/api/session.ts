@@ -16,7 +16,7 @@ import {
   type SessionInfo,
   switchTenant,
 } from '../../auth/index.ts'
-import { clientAddress } from '../client-address.ts'
+import { type ClientAddress, clientAddress } from '../client-address.ts'
 import { smallBody } from './body-size.ts'
 import { type ApiRoutes, newRoutes } from './env.ts'
 import { email, password, permission, role, signedIn } from './people.ts'
@@ -59,7 +59,8 @@ const signIn = createRoute({
   method: 'post',
   path: '/session',
   operationId: 'signIn',
-  summary: 'Sign in; the answer sets the session cookie',
+  summary:
+    'Sign in; the answer sets the session cookie, and one by which this browser is known the next time',
   security: [],
   middleware: smallBody,
   request: jsonBody(z.strictObject({ email, password })),
@@ -139,22 +140,26 @@ const changePassword = createRoute({
 })
 
 /** For whoever is nobody yet. */
-export function signInRoutes(): ApiRoutes {
+export function signInRoutes(addressOf?: ClientAddress): ApiRoutes {
   return newRoutes().openapi(signIn, async (context) => {
     const platform = context.get('platform')
     const { auth } = await platform.ready()
     checkSameSite(context.req.raw, auth.publicUrl)
     const { email, password } = context.req.valid('json')
-    const { cookie, csrfToken, userId, sessionId } = await login(auth, {
+    const { cookie, deviceCookie, csrfToken, userId, sessionId } = await login(auth, {
       email,
       password,
-      address: clientAddress(context, platform.config.trustedProxies),
+      address: addressOf
+        ? addressOf(context.req.raw)
+        : clientAddress(context, platform.config.trustedProxies),
+      cookies: context.req.header('cookie') ?? null,
       userAgent: context.req.header('user-agent') ?? null,
     })
     const user = { id: userId, email: parseEmail(email) }
     const actor = { kind: 'user', id: user.id, name: user.email } as const
     await record(context, { action: 'session.open', tenantId: null, subject: sessionId }, actor)
     context.header('set-cookie', cookie)
+    context.header('set-cookie', deviceCookie, { append: true })
     return context.json({ csrfToken, user }, 200)
   })
 }

@@ -1,13 +1,11 @@
 /** Triggering tasks: one run, or a batch of which all are queued or none. */
-import { isDeepStrictEqual } from 'node:util'
 import { createRoute, z } from '@hono/zod-openapi'
 import { InvalidPayloadError } from '../../errors.ts'
-import { derivedRunId } from '../../task/derived-id.ts'
 import type { TriggerOptions } from '../../task/options.ts'
-import type { Run, RunRequest, TriggeredBy } from '../../task/run.ts'
+import type { RunRequest, TriggeredBy } from '../../task/run.ts'
 import { prepareRun } from '../../task/trigger.ts'
-import { problem } from '../problem.ts'
 import { type ApiContext, type ApiRoutes, newRoutes, permit } from './env.ts'
+import { idFor, refuseOtherUse, requestKeyHeader } from './request-key.ts'
 import { jsonAnswer, jsonBody, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
 
 const duration = z.union([z.string().max(50), z.number()]).describe("'30s', '2h'; or milliseconds.")
@@ -33,16 +31,6 @@ const itemSchema = z.strictObject({
 const taskId = z.string().max(100)
 const mostItems = 1_000
 
-/** In lower case, as Hono has the names of headers. */
-const idempotencyKey = z.object({
-  'idempotency-key': z
-    .string()
-    .min(1)
-    .max(200)
-    .optional()
-    .describe('The same key, sent again by the same key or user, is the same runs and no new ones.'),
-})
-
 const refusals = {
   404: problemAnswer('There is no such task, or no such tenant.'),
   409: problemAnswer('The tenant is suspended, or the Idempotency-Key was sent with something else.'),
@@ -56,7 +44,7 @@ const triggerRun = createRoute({
   path: '/runs',
   operationId: 'triggerRun',
   summary: 'Trigger a task',
-  request: { headers: idempotencyKey, ...jsonBody(itemSchema.extend({ task: taskId })) },
+  request: { headers: requestKeyHeader, ...jsonBody(itemSchema.extend({ task: taskId })) },
   responses: { 201: jsonAnswer('It is queued.', z.object({ id: uuid })), ...refusals },
 })
 
@@ -66,7 +54,7 @@ const triggerBatch = createRoute({
   operationId: 'triggerBatch',
   summary: 'Trigger a task many times: all runs are queued, or none',
   request: {
-    headers: idempotencyKey,
+    headers: requestKeyHeader,
     ...jsonBody(z.strictObject({ task: taskId, items: z.array(itemSchema).min(1).max(mostItems) })),
   },
   responses: {
@@ -107,42 +95,8 @@ async function triggerItems(
       throw explain(index, error)
     }
   }
-  await refuseOtherUse(context, requests)
+  await refuseOtherUse(context, requests, { task: taskId, items })
   return (await dispatcher.enqueue(requests)).map(({ id }) => id)
-}
-
-/** With an Idempotency-Key, the ids that the same request had before. */
-function idFor(context: ApiContext, index: number): Pick<RunRequest, 'repeatable'> & { id?: string } {
-  const key = context.req.header('idempotency-key')
-  if (key === undefined) return {}
-  const id = derivedRunId(['request', context.get('principal').id, key, String(index)])
-  return { id, repeatable: true }
-}
-
-/**
- * All were queued together, so those of the same request are all there or none is. Of a new one, the usual case, one run
- * is looked for: with Trigger.dev each costs a request.
- */
-async function refuseOtherUse(context: ApiContext, requests: readonly RunRequest[]): Promise<void> {
-  const [first] = requests
-  if (!first?.repeatable) return
-  const { engine } = await context.get('platform').ready()
-  if (!(await engine.get(first.id))) return
-  const requested = new Map(requests.map((request) => [request.id, request]))
-  const found = await engine.getMany([...requested.keys()])
-  if (found.length === requests.length && found.every((run) => isSame(run, requested.get(run.id)))) return
-  throw problem({
-    status: 409,
-    code: 'IDEMPOTENCY_KEY_REUSED',
-    detail:
-      'This Idempotency-Key was sent before, with another task or payload. Use a new key for each request.',
-  })
-}
-
-/** A run that its engine has not quite made yet has no payload to compare. */
-function isSame(run: Run, request: RunRequest | undefined): boolean {
-  if (run.taskId !== request?.taskId) return false
-  return run.payload === null || isDeepStrictEqual(run.payload, request.input)
 }
 
 function whoTriggers(context: ApiContext): TriggeredBy {

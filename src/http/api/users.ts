@@ -1,14 +1,22 @@
 /** The accounts of people, which are the operators' to make and to disable. */
 import { createRoute, z } from '@hono/zod-openapi'
-import { createUser, disableUser, enableUser, listUsers, setPassword, type User } from '../../auth/index.ts'
+import {
+  confirmAddress,
+  createUser,
+  disableUser,
+  enableUser,
+  listUsers,
+  setPassword,
+  type User,
+} from '../../auth/index.ts'
 import { type ApiContext, type ApiRoutes, newRoutes, permit } from './env.ts'
 import { cutPage } from './page.ts'
-import { email, password, permission, personName, personOf, role } from './people.ts'
+import { email, password, permission, personName, personOf, role, withheld } from './people.ts'
 import { record } from './record.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, slug, time, uuid } from './schemas.ts'
 
 const membershipSchema = z
-  .object({ tenantId: slug, role, permissions: z.array(permission) })
+  .object({ tenantId: slug, role, permissions: z.array(permission), withheld })
   .openapi('Membership')
 
 const userSchema = z
@@ -17,6 +25,9 @@ const userSchema = z
     email: z.string(),
     name: z.string().nullable(),
     status: z.enum(['active', 'invited', 'disabled']),
+    addressConfirmed: z
+      .boolean()
+      .describe('False: made with an invitation of a tenant, and one of its people alone.'),
     operator: z.boolean(),
     permissions: z.array(permission).describe('Of an operator, beyond the role, for every tenant.'),
     memberships: z.array(membershipSchema),
@@ -88,6 +99,19 @@ const enable = createRoute({
   responses: { 200: statusAnswer, ...problems, ...missing },
 })
 
+const confirm = createRoute({
+  method: 'post',
+  path: '/users/{userId}/confirm',
+  operationId: 'confirmUser',
+  summary: 'Whose address it is has been made sure: the account may belong to any tenant',
+  request: { params },
+  responses: {
+    200: jsonAnswer('Whether it had not been confirmed before.', z.object({ confirmed: z.boolean() })),
+    ...problems,
+    ...missing,
+  },
+})
+
 const changePassword = createRoute({
   method: 'put',
   path: '/users/{userId}/password',
@@ -97,6 +121,7 @@ const changePassword = createRoute({
   responses: {
     204: { description: 'Set.' },
     ...problems,
+    403: problemAnswer('They may more than whoever asks, who could then sign in as them.'),
     ...missing,
     422: problemAnswer('It cannot be a password.'),
   },
@@ -142,6 +167,14 @@ export function userRoutes(): ApiRoutes {
       await record(context, { action: 'user.enable', tenantId: null, subject: userId })
       return context.json({ status: 'active' as const }, 200)
     })
+    .openapi(confirm, async (context) => {
+      const by = operatorOf(context)
+      const { userId } = context.req.valid('param')
+      const { auth } = await context.get('platform').ready()
+      const confirmed = await confirmAddress(auth, userId, by)
+      if (confirmed) await record(context, { action: 'user.confirm', tenantId: null, subject: userId })
+      return context.json({ confirmed }, 200)
+    })
     .openapi(changePassword, async (context) => {
       const by = operatorOf(context)
       const { userId } = context.req.valid('param')
@@ -159,15 +192,9 @@ function operatorOf(context: ApiContext) {
 }
 
 function showUser(user: User): z.input<typeof userSchema> {
-  const { id, email, name, status, operator, permissions, memberships, lastLoginAt, createdAt } = user
+  const { lastLoginAt, createdAt, ...rest } = user
   return {
-    id,
-    email,
-    name,
-    status,
-    operator,
-    permissions,
-    memberships: memberships.map(({ tenantId, role, permissions }) => ({ tenantId, role, permissions })),
+    ...rest,
     lastLoginAt: lastLoginAt?.toISOString() ?? null,
     createdAt: createdAt.toISOString(),
   }

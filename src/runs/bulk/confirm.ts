@@ -1,5 +1,6 @@
 /** Confirming a preview, and stopping what it set going. */
-import { type Actor, recordAudit } from '../../audit/audit.ts'
+import { type Actor, recordAuditOfEach } from '../../audit/audit.ts'
+import type { Database } from '../../db/database.ts'
 import { BulkActionStateError, InvalidBulkActionError } from '../../errors.ts'
 import type { BulkAction } from './action.ts'
 import type { BulkDependencies } from './deps.ts'
@@ -36,7 +37,7 @@ export async function confirm(
     throw new InvalidBulkActionError('perSecond must be a whole number from 1 to 10000.')
   }
   const { database } = dependencies
-  const { kind, total, tenantIds, state } = await readAction(database, id, within)
+  const { kind, state } = await readAction(database, id, within)
   if (state === 'stopped') throw new BulkActionStateError(id, 'was stopped')
   const confirmed = await database.transaction(async () => {
     const { rowCount } = await database.sql`
@@ -45,14 +46,9 @@ export async function confirm(
         per_second = ${perSecond}, next_step_at = now()
       WHERE id = ${id} AND state = 'previewed' AND expires_at > now()`
     if (rowCount === 0) return false
-    await recordAudit(database, {
-      actor: by,
-      action: kind === 'replay' ? 'run.replay' : 'run.cancel',
-      tenantId: tenantIds.length === 1 ? tenantIds[0]! : null,
-      subject: id,
-      reason: reason.trim(),
-      details: { runs: total, tenants: tenantIds.length },
-    })
+    const action = kind === 'replay' ? 'run.replay' : 'run.cancel'
+    const deed = { actor: by, action, subject: id, reason: reason.trim() }
+    await recordAuditOfEach(database, deed, await countByTenant(database, id))
     await database.sql`SELECT pg_notify(${bulkChannel}, '')`
     return true
   })
@@ -79,17 +75,29 @@ export async function stop(
       SET state = 'stopped', skipped = total - done - refused, finished_at = now(), next_step_at = NULL
       WHERE id = ${id} AND state IN ('previewed', 'running')`
     if (rowCount === 0) return
-    const skipped = await database.sql`
-      UPDATE public.platform_bulk_action_runs SET state = 'skipped', problem = 'It was stopped before.'
-      WHERE action_id = ${id} AND state = 'waiting'`
-    await recordAudit(database, {
-      actor: by,
-      action: kind === 'replay' ? 'run.replay.stop' : 'run.cancel.stop',
-      tenantId: tenantIds.length === 1 ? tenantIds[0]! : null,
-      subject: id,
-      reason: null,
-      details: { skipped: skipped.rowCount },
-    })
+    const { rows } = await database.sql<{ tenantId: string; skipped: number }>`
+      WITH skipped AS (
+        UPDATE public.platform_bulk_action_runs SET state = 'skipped', problem = 'It was stopped before.'
+        WHERE action_id = ${id} AND state = 'waiting' RETURNING tenant_id
+      )
+      SELECT concerned AS "tenantId", count(skipped.tenant_id)::int AS skipped
+      FROM unnest(${tenantIds}::text[]) AS concerned LEFT JOIN skipped ON tenant_id = concerned
+      GROUP BY concerned`
+    const action = kind === 'replay' ? 'run.replay.stop' : 'run.cancel.stop'
+    const deed = { actor: by, action, subject: id, reason: null }
+    await recordAuditOfEach(
+      database,
+      deed,
+      rows.map(({ tenantId, skipped }) => ({ tenantId, details: { skipped } })),
+    )
   })
   return await readAction(database, id, within)
+}
+
+/** Index: the primary key. */
+async function countByTenant({ sql }: Database, id: string) {
+  const { rows } = await sql<{ tenantId: string; runs: number }>`
+    SELECT tenant_id AS "tenantId", count(*)::int AS runs FROM public.platform_bulk_action_runs
+    WHERE action_id = ${id} GROUP BY tenant_id`
+  return rows.map(({ tenantId, runs }) => ({ tenantId, details: { runs } }))
 }

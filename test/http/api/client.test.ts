@@ -13,6 +13,7 @@ import {
 import { getRequestListener } from '@hono/node-server'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
+import { Connection } from '../../../src/client/connection.ts'
 import type { runDetailsSchema } from '../../../src/http/api/run-schemas.ts'
 import { createLogger } from '../../../src/log.ts'
 import { defineTask } from '../../../src/task/define.ts'
@@ -47,13 +48,24 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close().closeAllConnections()
 })
 
-/** A client of a server that answers so; as the API does by default. */
-async function clientOf(listener: RequestListener = api, options: Partial<JobsClientOptions> = {}) {
+const bodyOf = async (request: IncomingMessage) => await new Response(request as never).text()
+
+async function listenAt(listener: RequestListener): Promise<string> {
   const server = createServer(listener)
   servers.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  return createJobsClient<typeof registry>({ url: `http://127.0.0.1:${port}/api/v1`, key, ...options })
+  return `http://127.0.0.1:${port}/api/v1`
+}
+
+/** A client of a server that answers so; as the API does by default. */
+async function clientOf(listener: RequestListener = api, options: Partial<JobsClientOptions> = {}) {
+  return createJobsClient<typeof registry>({ url: await listenAt(listener), key, ...options })
+}
+
+async function connectionOf(listener: RequestListener): Promise<Connection> {
+  const url = await listenAt(listener)
+  return new Connection({ url, key, fetch: globalThis.fetch, timeoutMs: 5_000, maxAttempts: 4 })
 }
 
 describe('against the API', () => {
@@ -127,8 +139,6 @@ describe('against the API', () => {
 })
 
 describe('on a network that fails', () => {
-  const body = async (request: IncomingMessage) => await new Response(request as never).text()
-
   test('an answer that is lost on its way makes no second run', async () => {
     let cut = 0
     const client = await clientOf(async (request, response) => {
@@ -156,7 +166,7 @@ describe('on a network that fails', () => {
           'idempotency-key': String(idempotencyKey),
           'content-type': 'application/json',
         },
-        sent: await body(request),
+        sent: await bodyOf(request),
       })
       request.socket.destroy()
     })
@@ -211,6 +221,109 @@ describe('on a network that fails', () => {
   })
 })
 
+describe('a server that breaks', () => {
+  /** Answers the first tries of each path so, and then as the API does. */
+  function broken(status: number, times: number, headers: Record<string, string> = {}) {
+    const seen: { at: number; key: unknown }[] = []
+    const listener: RequestListener = (request, response) => {
+      seen.push({ at: Date.now(), key: request.headers['idempotency-key'] })
+      if (seen.length > times) return void api(request, response)
+      request.resume().on('end', () => response.writeHead(status, headers).end('<h1>Something broke</h1>'))
+    }
+    return { seen, listener }
+  }
+
+  test.each([500, 502, 504])('is asked again after %d, by what is safe to repeat', async (status) => {
+    const reading = broken(status, 2)
+    expect(await (await clientOf(reading.listener)).runs.list({ limit: 1 })).toMatchObject({
+      runs: expect.any(Array),
+    })
+    expect(reading.seen).toHaveLength(3)
+
+    const triggering = broken(status, 1)
+    const tag = `after-${status}`
+    const client = await clientOf(triggering.listener)
+    const { id } = await client.tasks.trigger(
+      'client/count',
+      { tenantId, to: 1 },
+      { delay: '1h', tags: [tag] },
+    )
+    const [first, second] = triggering.seen
+    expect(first!.key).toMatch(/^[\w-]{36}$/)
+    expect(second!.key).toBe(first!.key)
+    expect((await runs.list({ tenantId, tag })).runs.map((run) => run.id)).toEqual([id])
+
+    const cancelling = broken(status, 1)
+    expect(await (await clientOf(cancelling.listener)).runs.cancel(id)).toBe(true)
+    expect(cancelling.seen).toHaveLength(2)
+  })
+
+  test('is asked again when it has done the work and its answer broke, and does it once', async () => {
+    let tries = 0
+    const client = await clientOf(async (request, response) => {
+      tries += 1
+      if (tries > 1) return void api(request, response)
+      const headers = new Headers(request.headers as Record<string, string>)
+      await app.request('/api/v1/runs', { method: 'POST', headers, body: await bodyOf(request) })
+      response.writeHead(504).end('<h1>Gateway timeout</h1>')
+    })
+    const tag = 'done-but-504'
+    const { id } = await client.tasks.trigger(
+      'client/count',
+      { tenantId, to: 1 },
+      { delay: '1h', tags: [tag] },
+    )
+    expect(tries).toBe(2)
+    expect((await runs.list({ tenantId, tag })).runs.map((run) => run.id)).toEqual([id])
+  })
+
+  test.each([500, 502, 504])(
+    'is asked four times in all after %d, no sooner than it asks',
+    async (status) => {
+      const { seen, listener } = broken(status, 9, { 'retry-after': '1' })
+      const error = await (await clientOf(listener)).runs.list().catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({ name: 'JobsHttpError', status })
+      expect(seen).toHaveLength(4)
+      for (const [one, { at }] of seen.slice(1).entries()) {
+        expect(at - seen[one]!.at).toBeGreaterThanOrEqual(990)
+      }
+    },
+  )
+
+  test.each([
+    [500, 1],
+    [502, 1],
+    [504, 1],
+    [429, 2],
+    [503, 2],
+  ])(
+    'is not asked twice for what is not safe to repeat, unless it did nothing: %d',
+    async (status, tries) => {
+      const { seen, listener } = broken(status, 1)
+      const connection = await connectionOf(listener)
+      const sent = connection.send({ method: 'POST', path: '/nowhere', body: {} })
+      // The second is the API's own answer: that there is no such path.
+      await expect(sent).rejects.toMatchObject({ status: tries === 1 ? status : 404 })
+      expect(seen).toHaveLength(tries)
+    },
+  )
+
+  test('nor where the connection breaks', async () => {
+    let tries = 0
+    const connection = await connectionOf((request) => {
+      tries += 1
+      request.socket.destroy()
+    })
+    const sent = connection.send({ method: 'POST', path: '/nowhere', body: {} })
+    await expect(sent).rejects.toBeInstanceOf(JobsUnreachableError)
+    expect(tries).toBe(1)
+    await expect(connection.send({ method: 'GET', path: '/runs' })).rejects.toBeInstanceOf(
+      JobsUnreachableError,
+    )
+    expect(tries).toBe(1 + 4)
+  })
+})
+
 describe('a server that is busy', () => {
   /** Answers what it is given, then as it should; `advance` lets time pass for the client. */
   function busy(...answers: Response[]) {
@@ -260,7 +373,7 @@ describe('a server that is busy', () => {
     expect(fetch).toHaveBeenCalledTimes(4)
   })
 
-  test.each([400, 401, 403, 404, 409, 422, 500, 502])('but not after %d', async (status) => {
+  test.each([400, 401, 403, 404, 408, 409, 410, 422, 425, 501])('but not after %d', async (status) => {
     const { client, fetch } = busy(problem(status))
     await expect(client.runs.list()).rejects.toMatchObject({ status, code: 'BUSY', detail: 'Busy.' })
     expect(fetch).toHaveBeenCalledTimes(1)
@@ -269,7 +382,7 @@ describe('a server that is busy', () => {
   test('what is no answer of the API is no answer', async () => {
     for (const answer of [
       new Response('<h1>Sign in to the Wi-Fi</h1>'),
-      new Response('<h1>Bad gateway</h1>', { status: 502 }),
+      new Response('<h1>Not implemented</h1>', { status: 501 }),
       new Response(null, { status: 302, headers: { location: 'https://elsewhere.test/' } }),
     ]) {
       const { status } = answer

@@ -77,6 +77,28 @@ test('whoever has an account accepts signed in, with the token of the session', 
   })
 })
 
+test('an account made with a link joins another tenant once an operator has confirmed it', async () => {
+  const accepted = await nobody.post('/invitations/accept', {
+    token: (await invite('link@x.test')).token,
+    account: { password },
+  })
+  const { userId } = accepted.body
+  const other = await kit.tenant()
+  const operator = await userOf('operator')
+  const asked = { email: 'link@x.test', role: 'member' }
+  const { token } = (await operator.post(`/tenants/${other}/invitations`, asked)).body
+  const browser = await signIn({ email: 'link@x.test' })
+  const unconfirmed = { status: 409, body: { code: 'ADDRESS_UNCONFIRMED' } }
+  expect(await browser.post('/invitations/accept', { token })).toMatchObject(unconfirmed)
+  const added = await operator.post(`/tenants/${other}/members`, { userId, role: 'member' })
+  expect(added).toMatchObject(unconfirmed)
+  const confirm = async () => await operator.post(`/users/${userId}/confirm`)
+  expect(await confirm()).toMatchObject({ status: 200, body: { confirmed: true } })
+  expect(await recorded('user.confirm')).toMatchObject({ subject: userId })
+  expect(await confirm()).toMatchObject({ status: 200, body: { confirmed: false } })
+  expect(await browser.post('/invitations/accept', { token })).toMatchObject({ status: 200 })
+})
+
 test('a key accepts nothing, nor does another site', async () => {
   const { token } = await invite('new2@x.test')
   const body = { token, account: { password } }

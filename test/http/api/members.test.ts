@@ -32,6 +32,7 @@ test('listed with what they are here, and nothing of elsewhere', async () => {
     status: 'active',
     role: 'member',
     permissions: ['payload:read'],
+    withheld: [],
     lastLoginAt: null,
   })
   const first = (await owner.get(`${path}?limit=1`)).body

@@ -1,11 +1,20 @@
+import { setTimeout } from 'node:timers/promises'
 import { runs } from '@cgk-platform/jobs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
+import {
+  createApiKey,
+  disableUser,
+  removeMember,
+  revokeAllSessions,
+  revokeApiKey,
+} from '../../../src/auth/index.ts'
 import { type HttpServer, startHttpServer } from '../../../src/http/server.ts'
 import { createLogger } from '../../../src/log.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
 import { app, keyOf, keyText, kit, onPlatform, userOf } from './kit.ts'
+import { account, signIn } from './people.ts'
 
 let goOn = Promise.withResolvers<void>()
 const talk = defineTask({
@@ -137,6 +146,48 @@ describe('follow=true', () => {
       vi.useRealTimers()
     }
   })
+
+  test('breaks off soon after whoever listens may not any more, and goes on for the others', async () => {
+    const tenantId = await kit.tenant()
+    const { auth } = await kit.platform.ready()
+    const { id } = await pause.trigger({ tenantId }, { delay: '1h' })
+    const listen = async (headers: Record<string, string>) => {
+      const leaving = new AbortController()
+      const url = `${server.url}/api/v1/runs/${id}/logs?follow=true`
+      const response = await fetch(url, { headers, signal: leaving.signal })
+      expect(response.status).toBe(200)
+      let hasEnded = false
+      const text = response.text().finally(() => {
+        hasEnded = true
+      })
+      return { text, leave: () => leaving.abort(), hasEnded: () => hasEnded }
+    }
+    const key = await createApiKey(auth, { tenantId, name: 'k', scopes: ['runs:read'] }, null)
+    const member = async () => {
+      const person = await account({ membership: { tenantId, role: 'member' } })
+      const { cookie } = await signIn(person)
+      return { ...person, stream: await listen({ cookie }) }
+    }
+    const [leaver, disabled, signsOut, stays] = [
+      await member(),
+      await member(),
+      await member(),
+      await member(),
+    ]
+    const keyStream = await listen({ authorization: `Bearer ${key.key}` })
+    await revokeApiKey(auth, key.id, null)
+    await removeMember(auth, leaver.id, tenantId, null)
+    await disableUser(auth, disabled.id, null)
+    await revokeAllSessions(auth, signsOut.id)
+    for (const stream of [keyStream, leaver.stream, disabled.stream, signsOut.stream]) {
+      expect(await stream.text).not.toContain('event:')
+    }
+    // The next look finds that one still right.
+    await setTimeout(3_500)
+    expect(stays.stream.hasEnded()).toBe(false)
+    stays.stream.text.catch(() => {})
+    stays.stream.leave()
+  }, 15_000)
 
   test('stops looking when nobody listens any more', async () => {
     const { id } = await pause.trigger({ tenantId: await kit.tenant() }, { delay: '1h' })

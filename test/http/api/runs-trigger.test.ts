@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { runs, suspendTenant } from '@cgk-platform/jobs'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { type HttpServer, startHttpServer } from '../../../src/http/server.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
-import { callerWith, keyOf, kit, onPlatform, userOf } from './kit.ts'
+import { app, callerWith, keyOf, keyText, kit, onPlatform, userOf } from './kit.ts'
 
 const order = defineTask({
   id: 'api/order',
@@ -143,6 +144,43 @@ describe('Idempotency-Key', () => {
     expect((await runs.list({ tenantId })).runs).toHaveLength(1)
   })
 
+  test('and so are other options; the order of fields is nothing', async () => {
+    const tenantId = await kit.tenant()
+    const key = await keyOf(tenantId, ['runs:trigger'])
+    const header = { 'idempotency-key': randomUUID() }
+    const first = { task, payload: { tenantId, n: 1 }, options: { delay: '1h', tags: ['a'] } }
+    const { body } = await key.post('/runs', first, header)
+    const same = { options: { tags: ['a'], delay: '1h' }, payload: { n: 1, tenantId }, task }
+    expect(await key.post('/runs', same, header)).toMatchObject({ status: 201, body })
+    for (const options of [undefined, { delay: '2h', tags: ['a'] }, { delay: '1h', tags: ['a', 'b'] }]) {
+      expect(await key.post('/runs', { ...first, options }, header)).toMatchObject({
+        status: 409,
+        body: { code: 'IDEMPOTENCY_KEY_REUSED' },
+      })
+    }
+  })
+
+  test('is told from another by the runs, where it was sent so long ago that nothing else is left', async () => {
+    const tenantId = await kit.tenant()
+    const key = await keyOf(tenantId, ['runs:trigger'])
+    const header = { 'idempotency-key': randomUUID() }
+    const first = { task, payload: { tenantId, n: 1 } }
+    const { body } = await key.post('/runs', first, header)
+    const { database } = await kit.platform.ready()
+    const count = async () =>
+      (await database.query('SELECT FROM public.platform_request_keys WHERE sent_at < now()')).rowCount
+    const before = await count()
+    await database.query("UPDATE public.platform_request_keys SET sent_at = now() - interval '8 days'")
+    // Whoever comes next sweeps a few, but not their own.
+    await key.post('/runs', first, { 'idempotency-key': randomUUID() })
+    expect(await count()).toBe(Math.max(0, before - 10) + 1)
+    await database.query('DELETE FROM public.platform_request_keys')
+    const again = await key.post('/runs', { task, payload: { tenantId, n: 2 } }, header)
+    expect(again).toMatchObject({ status: 409, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
+    await database.query('DELETE FROM public.platform_request_keys')
+    expect(await key.post('/runs', first, header)).toMatchObject({ status: 201, body })
+  })
+
   test('is whoever sends it own: the same from somebody else is another run', async () => {
     const tenantId = await kit.tenant()
     const header = { 'idempotency-key': 'same' }
@@ -188,6 +226,76 @@ describe('Idempotency-Key', () => {
       expect(await send(others)).toMatchObject({ status: 409, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
     }
     expect((await runs.list({ tenantId })).runs).toHaveLength(3)
+  })
+})
+
+describe('Idempotency-Key, by requests at the same moment to a real server', () => {
+  let server: HttpServer
+  beforeAll(async () => {
+    server = await startHttpServer({ fetch: (request) => app.fetch(request), port: 0 })
+  })
+  afterAll(() => server.stop({ timeoutMs: 0 }))
+
+  async function together(tenantId: string, path: string, bodies: readonly unknown[]) {
+    const headers = {
+      authorization: `Bearer ${await keyText(tenantId, ['runs:trigger'])}`,
+      'content-type': 'application/json',
+      'idempotency-key': randomUUID(),
+    }
+    const send = async (body: unknown) => {
+      const url = `${server.url}/api/v1${path}`
+      const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+      // biome-ignore lint/suspicious/noExplicitAny: what the API answers is what the test says it is.
+      return { status: response.status, body: (await response.json()) as any }
+    }
+    return await Promise.all(bodies.map(send))
+  }
+
+  test('the same is one run', async () => {
+    const tenantId = await kit.tenant()
+    const body = { task, payload: { tenantId, n: 1 } }
+    const answers = await together(tenantId, '/runs', Array(12).fill(body))
+    expect(new Set(answers.map(({ status, body }) => `${status} ${body.id}`)).size).toBe(1)
+    expect((await runs.list({ tenantId })).runs.map(({ id }) => id)).toEqual([answers[0]!.body.id])
+  })
+
+  test('of different ones one is taken, and each of the others told that it was not', async () => {
+    for (const other of [
+      (tenantId: string, n: number) => ({ task, payload: { tenantId, n } }),
+      (tenantId: string, n: number) => ({ task: n % 2 ? task : 'api/other', payload: { tenantId, n: 1 } }),
+      (tenantId: string, n: number) => ({ task, payload: { tenantId, n: 1 }, options: { priority: n } }),
+    ]) {
+      const tenantId = await kit.tenant()
+      const bodies = Array.from({ length: 8 }, (_, n) => other(tenantId, n))
+      const answers = await together(tenantId, '/runs', bodies)
+      const taken = answers.flatMap(({ status, body }, n) => (status === 201 ? [{ n, id: body.id }] : []))
+      const made = (await runs.list({ tenantId })).runs
+      expect(made.map(({ id }) => id)).toEqual([taken[0]!.id])
+      for (const { n } of taken) expect(bodies[n]).toEqual(bodies[taken[0]!.n])
+      for (const { status, body } of answers.filter((one) => one.status !== 201)) {
+        expect({ status, body }).toMatchObject({ status: 409, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
+      }
+      expect(made[0]).toMatchObject({
+        taskId: bodies[taken[0]!.n]!.task,
+        payload: bodies[taken[0]!.n]!.payload,
+      })
+    }
+  })
+
+  test('of batches as well: never some of one and some of another', async () => {
+    const tenantId = await kit.tenant()
+    const batch = (length: number) => ({
+      task,
+      items: Array.from({ length }, () => ({ payload: { tenantId, n: length } })),
+    })
+    const answers = await together(tenantId, '/runs/batch', [1, 2, 3, 4, 5, 1, 2, 3, 4, 5].map(batch))
+    const taken = answers.filter(({ status }) => status === 201)
+    expect(new Set(taken.map(({ body }) => JSON.stringify(body.ids))).size).toBe(1)
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(8)
+    const { ids } = taken[0]!.body
+    const made = (await runs.list({ tenantId })).runs
+    expect(made.map(({ id }) => id).sort()).toEqual([...ids].sort())
+    for (const { payload } of made) expect(payload).toMatchObject({ n: ids.length })
   })
 })
 

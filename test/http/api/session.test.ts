@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { disableUser } from '../../../src/auth/index.ts'
+import { createHttpApp } from '../../../src/http/index.ts'
 import { app, type Caller, callerWith, keyOf, kit, nobody, onPlatform } from './kit.ts'
 import { type Account, account, password, postSession, recorded, signIn } from './people.ts'
 
@@ -21,9 +22,10 @@ describe('POST /session', () => {
       csrfToken: expect.stringMatching(/^[\w-]{43}$/),
       user: { id: maya.id, email: maya.email },
     })
-    expect(response.headers.get('set-cookie')).toMatch(
-      /^cgk_session=[\w-]+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Lax$/,
-    )
+    expect(response.headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^cgk_session=[\w-]+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Lax$/),
+      expect.stringMatching(/^cgk_device_\w+=[\w.-]+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Lax$/),
+    ])
     expect(response.headers.get('cache-control')).toBe('no-store')
     expect(await recorded('session.open')).toMatchObject({
       actor: { kind: 'user', id: maya.id, name: maya.email },
@@ -70,6 +72,30 @@ describe('POST /session', () => {
     expect(await limited.json()).toMatchObject({ code: 'LOGIN_LIMITED' })
     // Somebody else from elsewhere is not locked out by it.
     expect((await postSession({ email: maya.email, password }, { socket: '198.51.100.1' })).status).toBe(200)
+  })
+
+  test('in an app that knows no address, nobody locks a user out of their own browser', async () => {
+    const wrong = { email: maya.email, password: 'not this one!' }
+    const first = await postSession({ email: maya.email, password })
+    const [, device] = first.headers.getSetCookie().map((cookie) => cookie.split(';')[0]!)
+    for (let n = 0; n < 31; n++) await postSession(wrong)
+    const right = { email: maya.email, password }
+    expect((await postSession(right)).status).toBe(429)
+    expect((await postSession(right, { headers: { cookie: device! } })).status).toBe(200)
+  })
+
+  test('an app says which address it is, where it knows', async () => {
+    const clientAddress = ({ headers }: Request) => headers.get('x-of-my-own-proxy')
+    const own = createHttpApp({ platform: kit.platform, clientAddress })
+    const sendFrom = async (address: string, password: string) => {
+      const headers = { 'content-type': 'application/json', 'x-of-my-own-proxy': address }
+      const body = JSON.stringify({ email: maya.email, password })
+      return (await own.request('http://test/api/v1/session', { method: 'POST', headers, body })).status
+    }
+    const tries = []
+    for (let n = 0; n < 6; n++) tries.push(await sendFrom('192.0.2.44', 'not this one!'))
+    expect(tries).toEqual([401, 401, 401, 401, 401, 429])
+    expect(await sendFrom('192.0.2.45', password)).toBe(200)
   })
 
   test('not from another site, not by a form, and not with anything else', async () => {

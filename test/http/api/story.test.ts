@@ -93,14 +93,17 @@ test('a failure group of two tenants is found, understood, mended and replayed',
 
   const { entries } = (await operator.get('/audit?limit=20')).body
   const told = entries.map(({ action, tenantId }: { action: string; tenantId: string }) => [action, tenantId])
-  expect(told.slice(0, 4)).toEqual([
+  expect(told.slice(0, 5)).toEqual([
     ['failure.resolve', null],
-    ['run.replay', null],
+    // In the order of their names, which the test has made up.
+    ...[acme, rawdog].sort((a, b) => (a < b ? 1 : -1)).map((one) => ['run.replay', one]),
     ['credential.set', rawdog],
     ['credential.set', acme],
   ])
   const { createdBy } = preview
-  expect(entries[1]).toMatchObject({ subject: preview.id, reason, actor: createdBy, details: { runs: 3 } })
+  for (const entry of entries.slice(1, 3)) {
+    expect(entry).toMatchObject({ subject: preview.id, reason, actor: createdBy })
+  }
 
   const owner = await userOf('owner', bystander)
   const own = await Promise.all(

@@ -45,9 +45,10 @@ test('made, listed page by page, and able to sign in', async () => {
     email: 'maya@x.test',
     name: 'Maya',
     status: 'active',
+    addressConfirmed: true,
     operator: false,
     permissions: [],
-    memberships: [{ tenantId, role: 'admin', permissions: ['audit:read'] }],
+    memberships: [{ tenantId, role: 'admin', permissions: ['audit:read'], withheld: [] }],
     lastLoginAt: expect.stringMatching(/Z$/),
     createdAt: expect.stringMatching(/Z$/),
   })
@@ -73,6 +74,20 @@ test('what cannot be an account is refused', async () => {
 test('an operator gives nobody what an operator does not have', async () => {
   const asked = { email: 'more@x.test', password, operator: true, permissions: ['payload:read'] }
   expect(await operator.post('/users', asked)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } })
+})
+
+test('an operator gives nobody an owner’s password, nor makes an owner who reads what operators do not', async () => {
+  const tenantId = await kit.tenant()
+  const asked = { email: 'own@x.test', password, membership: { tenantId, role: 'owner' } }
+  const { id } = (await operator.post('/users', asked)).body
+  const { members } = (await operator.get(`/tenants/${tenantId}/members`)).body
+  expect(members).toMatchObject([{ userId: id, role: 'owner', withheld: ['payload:read'] }])
+  const made = (await (await signIn({ email: 'own@x.test' })).get('/session')).body.tenants
+  expect(made[0].permissions).not.toContain('payload:read')
+  const owner = await account({ membership: { tenantId, role: 'owner' } })
+  const set = await operator.put(`/users/${owner.id}/password`, { password: 'a whale in the well' })
+  expect(set).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } })
+  await signIn(owner)
 })
 
 test('disabled at once, enabled again, and given another password', async () => {

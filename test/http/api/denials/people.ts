@@ -34,6 +34,9 @@ export const peopleDenials: readonly (Denial | OpenRoute)[] = [
   operators('POST /users/{userId}/disable', async (stage) => ({
     path: `/users/${await newMember(stage)}/disable`,
   })),
+  operators('POST /users/{userId}/confirm', async (stage) => ({
+    path: `/users/${await newMember(stage)}/confirm`,
+  })),
   operators('POST /users/{userId}/enable', async (stage) => ({
     path: `/users/${await newMember(stage)}/enable`,
   })),
