@@ -21,7 +21,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded/inde
 import { Listener } from './db/listener.ts'
 import { migratePublic } from './db/migrations/public.ts'
 import { migrateTenants } from './db/migrations/tenants.ts'
-import { currentScope, type TenantIdentity } from './db/scope.ts'
+import { currentScope } from './db/scope.ts'
 import { type Clock, systemClock } from './engines/clock.ts'
 import type { Engine, SettledEvent, Worker } from './engines/engine.ts'
 import { checkWorkerOptions, refuseOtherThanObject, type WorkerOptions } from './engines/worker-options.ts'
@@ -48,7 +48,6 @@ import { isServiceName, serviceNames } from './services/registry.ts'
 import type { AnyTask } from './task/define.ts'
 import type { Dispatcher } from './task/dispatcher.ts'
 import { loadRegistry, TaskRegistry } from './task/registry.ts'
-import type { RunRequest } from './task/run.ts'
 import { traceEnqueue } from './telemetry/enqueue-span.ts'
 import { addSource } from './telemetry/queue-gauges.ts'
 import { recordSettled } from './telemetry/settled.ts'
@@ -298,11 +297,10 @@ export class Platform {
         return tenant.timezone
       },
       enqueue: async (requests) => {
-        const { engine, database, directory } = await ready()
+        const { engine, database } = await ready()
         const current = currentScope()
         const scope = current?.database === database && !current.ended ? current : null
-        const known = await withOrganizations(requests, scope?.tenant ?? null, directory)
-        return await traceEnqueue(known, (traced) => engine.enqueue(traced, scope?.transaction ?? null))
+        return await traceEnqueue(requests, (traced) => engine.enqueue(traced, scope?.transaction ?? null))
       },
       waitFor: async (runId, options) => (await ready()).waiter.wait(runId, options),
       openJournal: async (run) => (await ready()).journal.open(run),
@@ -347,7 +345,7 @@ export class Platform {
         this.logger.warn({ err: error }, 'Not listening for notifications; polling instead'),
     })
     this.#listener.onConnect(() => directory.invalidate())
-    const engine = await this.#makeEngine(url, database, this.#listener)
+    const engine = await this.#makeEngine(url, database, directory, this.#listener)
     const { clients, holds } = this.#makeServices(database, directory, engine, this.#listener)
     const cache = await openCacheStore({
       redisUrl: this.config.redisUrl,
@@ -430,7 +428,12 @@ export class Platform {
   }
 
   /** Only the chosen engine is loaded. */
-  async #makeEngine(databaseUrl: string, database: Database, listener: Listener): Promise<Engine> {
+  async #makeEngine(
+    databaseUrl: string,
+    database: Database,
+    directory: TenantDirectory,
+    listener: Listener,
+  ): Promise<Engine> {
     const { logger } = this
     if (this.config.engine === 'inline') {
       const { InlineEngine } = await import('./engines/inline/engine.ts')
@@ -439,7 +442,10 @@ export class Platform {
     if (this.config.engine === 'trigger.dev') {
       const { TriggerEngine } = await import('./engines/trigger/engine.ts')
       const { triggerApiUrl: url, triggerSecretKey: key, triggerPreviewBranch: previewBranch } = this.config
-      return new TriggerEngine({ url, key, previewBranch, database, logger })
+      return new TriggerEngine({
+        ...{ url, key, previewBranch, database, logger },
+        organizationOf: (tenantId) => organizationOf(tenantId, database, directory),
+      })
     }
     const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
@@ -466,17 +472,15 @@ export class Platform {
   }
 }
 
-async function withOrganizations(
-  requests: readonly RunRequest[],
-  surrounding: TenantIdentity | null,
+/** A tenant's own context knows it: a transaction must not wait for a second connection. */
+async function organizationOf(
+  tenantId: string,
+  database: Database,
   directory: TenantDirectory,
-): Promise<RunRequest[]> {
-  // The tenant's own context knows it; a transaction must not wait for a second connection.
-  const organizationOf = async (tenantId: string) =>
-    surrounding?.slug === tenantId ? surrounding.organizationId : (await directory.find(tenantId))?.id
-  return await Promise.all(
-    requests.map(async (request) => ({ ...request, organizationId: await organizationOf(request.tenantId) })),
-  )
+): Promise<string | undefined> {
+  const scope = currentScope()
+  const surrounding = scope?.database === database && !scope.ended ? scope.tenant : null
+  return surrounding?.slug === tenantId ? surrounding.organizationId : (await directory.find(tenantId))?.id
 }
 
 function refuseUnknownServices({ services }: Config): void {

@@ -24,7 +24,7 @@ export interface RunRequest extends TriggerSettings {
   id: string
   taskId: string
   tenantId: string
-  /** The UUID of the tenant's row, for its slug may be another tenant's one day. The platform adds it when it queues. */
+  /** The UUID of the tenant's row, for its slug may be another tenant's one day. Trigger.dev's engine adds it. */
   organizationId?: string | undefined
   input: JsonValue
   parentRunId: string | null

@@ -33,6 +33,8 @@ import { countHeld, tenantsWithOpenRun, tenantWork } from './tenant-work.ts'
 export interface TriggerEngineOptions extends ApiOptions {
   database: Database
   logger: Logger
+  /** The UUID of the tenant's row; undefined: there is no such tenant. */
+  organizationOf(tenantId: string): Promise<string | undefined>
   sweepEveryMs?: number
 }
 
@@ -48,7 +50,7 @@ export class TriggerEngine implements Engine {
   readonly #deliverer: Deliverer
   readonly #enqueuer: Enqueuer
 
-  constructor({ database, logger, sweepEveryMs, ...options }: TriggerEngineOptions) {
+  constructor({ database, logger, organizationOf, sweepEveryMs, ...options }: TriggerEngineOptions) {
     const api = new TriggerApi(options)
     const outbox = new Outbox(database)
     this.#api = api
@@ -57,7 +59,7 @@ export class TriggerEngine implements Engine {
     const sender = new Sender(new KeyHolders(this.#reader, database))
     const giver = new Giver({ api, outbox, sender, known: this.#known, logger })
     this.#deliverer = new Deliverer({ outbox, giver, logger, sweepEveryMs })
-    this.#enqueuer = new Enqueuer({ api, outbox, sender, giver, deliverer: this.#deliverer })
+    this.#enqueuer = new Enqueuer({ api, outbox, sender, giver, deliverer: this.#deliverer, organizationOf })
     this.tenantWork = tenantWork(api, database, outbox, () => this.#deliverer.settled())
   }
 

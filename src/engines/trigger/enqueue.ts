@@ -18,6 +18,7 @@ export interface EnqueuerDependencies {
   sender: Sender
   giver: Giver
   deliverer: Deliverer
+  organizationOf(tenantId: string): Promise<string | undefined>
 }
 
 export class Enqueuer {
@@ -27,11 +28,12 @@ export class Enqueuer {
     this.#dependencies = dependencies
   }
 
-  async enqueue(requests: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]> {
+  async enqueue(asked: readonly RunRequest[], transaction: Transaction | null): Promise<RunHandle[]> {
     const { api, outbox, deliverer } = this.#dependencies
-    for (const request of requests) checkTags(request)
+    for (const request of asked) checkTags(request)
     // What could never be sent must not commit.
     await api.checkKey()
+    const requests = await this.#withOrganizations(asked)
     const fresh = await this.#withoutKnown(requests)
     if (!transaction) {
       const handles = await this.#send(fresh)
@@ -55,6 +57,17 @@ export class Enqueuer {
   async #send(requests: readonly RunRequest[]): Promise<RunHandle[]> {
     if (requests.length === 0) return []
     return requests.length === 1 ? await this.#sendOne(requests[0]!) : await this.#sendAll(requests)
+  }
+
+  async #withOrganizations(requests: readonly RunRequest[]): Promise<RunRequest[]> {
+    const { organizationOf } = this.#dependencies
+    const tenantIds = [...new Set(requests.map(({ tenantId }) => tenantId))]
+    const found = new Map(
+      await Promise.all(
+        tenantIds.map(async (tenantId) => [tenantId, await organizationOf(tenantId)] as const),
+      ),
+    )
+    return requests.map((request) => ({ ...request, organizationId: found.get(request.tenantId) }))
   }
 
   async #sendOne(request: RunRequest): Promise<RunHandle[]> {

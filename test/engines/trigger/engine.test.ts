@@ -22,7 +22,19 @@ import {
   UnknownRunError,
 } from '../../../src/errors.ts'
 import type { RunState } from '../../../src/task/run.ts'
-import { cloud, engine, newTenant, note, onTriggerDev, other, platform, stored, storedOf } from './kit.ts'
+import {
+  anotherEngine,
+  cloud,
+  engine,
+  newTenant,
+  note,
+  onTriggerDev,
+  other,
+  platform,
+  requestOf,
+  stored,
+  storedOf,
+} from './kit.ts'
 
 onTriggerDev()
 
@@ -428,38 +440,10 @@ describe('an idempotency key', () => {
   })
 
   test('processes that free one key make one run', async () => {
-    const { TriggerEngine } = await import('../../../src/engines/trigger/engine.ts')
     const first = await note.trigger({ tenantId }, key)
     cloud.store.end(stored(first.id), 'CANCELED')
-    const { database } = await platform.ready()
-    const { triggerApiUrl: url, triggerSecretKey } = platform.config
-    const engines = Array.from(
-      { length: 4 },
-      () =>
-        new TriggerEngine({
-          url,
-          key: triggerSecretKey,
-          previewBranch: null,
-          database,
-          logger: platform.logger,
-        }),
-    )
-    const request = (id: string) => ({
-      id,
-      taskId: note.id,
-      tenantId,
-      input: { tenantId },
-      parentRunId: null,
-      triggeredBy: { kind: 'app' as const, ref: null },
-      replayOf: null,
-      idempotency: { key: 'order 1', ttlMs: 60_000 },
-      delayMs: 0,
-      runAt: null,
-      priority: 0,
-      ttlMs: null,
-      tags: [],
-      maxAttempts: 1,
-    })
+    const engines = await Promise.all(Array.from({ length: 4 }, () => anotherEngine()))
+    const request = () => requestOf(tenantId, { idempotency: { key: 'order 1', ttlMs: 60_000 } })
     // The first to free it is slow: whoever did not wait for it has a new run by then, whose key it would free.
     cloud.answerNext(
       async ({ body, path }) => {
@@ -470,7 +454,7 @@ describe('an idempotency key', () => {
       },
       { matches: ({ path }) => path.endsWith('/reset') },
     )
-    const handles = await Promise.all(engines.map((one) => one.enqueue([request(randomUUID())], null)))
+    const handles = await Promise.all(engines.map((one) => one.enqueue([request()], null)))
     expect(new Set(handles.map(([handle]) => handle!.id)).size).toBe(1)
     expect(storedOf(tenantId)).toHaveLength(2)
   })

@@ -1,13 +1,16 @@
 /** A platform whose engine is Trigger.dev, and the fixture that plays it. Every request must fit the SDK's schemas. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { z } from 'zod'
 import { readTestConfig } from '../../../src/config.ts'
 import { close, configure, createTenant } from '../../../src/default-platform.ts'
 import type { Engine } from '../../../src/engines/engine.ts'
+import { TriggerEngine, type TriggerEngineOptions } from '../../../src/engines/trigger/engine.ts'
 import { Platform, type PlatformOptions } from '../../../src/platform.ts'
+import { Secret } from '../../../src/secret.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
+import type { RunRequest } from '../../../src/task/run.ts'
 import { createTestDatabase, type TestDatabase } from '../../../src/testing/database.ts'
 import { TriggerPlatform } from '../../fixtures/trigger/platform.ts'
 import type { StoredRun } from '../../fixtures/trigger/stored-run.ts'
@@ -71,6 +74,41 @@ export async function anotherProcess(
     ...options,
   })
   return { engine: (await stranger.ready()).engine, close: () => stranger.close() }
+}
+
+/** The engine alone, as another process has it. Close it. */
+export async function anotherEngine(options: Partial<TriggerEngineOptions> = {}): Promise<TriggerEngine> {
+  const started = await platform.ready()
+  return new TriggerEngine({
+    url: cloud.url,
+    key: new Secret(cloud.secretKey),
+    previewBranch: null,
+    database: started.database,
+    logger: platform.logger,
+    organizationOf: async (tenantId) => (await started.directory.find(tenantId))?.id,
+    ...options,
+  })
+}
+
+/** What a trigger of `note` comes to. */
+export function requestOf(tenantId: string, options: Partial<RunRequest> = {}): RunRequest {
+  return {
+    id: randomUUID(),
+    taskId: note.id,
+    tenantId,
+    input: { tenantId },
+    parentRunId: null,
+    triggeredBy: { kind: 'app', ref: null },
+    replayOf: null,
+    idempotency: null,
+    delayMs: 0,
+    runAt: null,
+    priority: 0,
+    ttlMs: null,
+    tags: [],
+    maxAttempts: 1,
+    ...options,
+  }
 }
 
 export async function newTenant(): Promise<string> {

@@ -1,19 +1,28 @@
 /** What was promised reaches Trigger.dev once, whoever dies; and every process finds what another one has triggered. */
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { currentScope } from '../../../src/db/scope.ts'
 import { deleteTenant, runs, transaction, withTenant } from '../../../src/default-platform.ts'
-import { TriggerEngine, type TriggerEngineOptions } from '../../../src/engines/trigger/engine.ts'
+import type { TriggerEngine, TriggerEngineOptions } from '../../../src/engines/trigger/engine.ts'
 import { Outbox } from '../../../src/engines/trigger/outbox.ts'
 import { TenantHasOpenRunsError, WaitTimeoutError } from '../../../src/errors.ts'
 import { takeEvent } from '../../../src/http/take-event.ts'
 import { RunWaiter } from '../../../src/runs/waiter.ts'
-import { Secret } from '../../../src/secret.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
 import type { RunRequest } from '../../../src/task/run.ts'
-import { anotherProcess, cloud, newTenant, note, onTriggerDev, platform, stored, storedOf } from './kit.ts'
+import {
+  anotherEngine,
+  anotherProcess,
+  cloud,
+  newTenant,
+  note,
+  onTriggerDev,
+  platform,
+  requestOf,
+  stored,
+  storedOf,
+} from './kit.ts'
 
 const onEvent = defineTask({
   id: 'trigger-test/on-event',
@@ -37,38 +46,9 @@ afterEach(async () => {
 })
 
 async function engineOfAnotherProcess(options: Partial<TriggerEngineOptions> = {}): Promise<TriggerEngine> {
-  const { database } = await platform.ready()
-  const engine = new TriggerEngine({
-    url: cloud.url,
-    key: new Secret(cloud.secretKey),
-    previewBranch: null,
-    database,
-    logger: platform.logger,
-    sweepEveryMs: 20,
-    ...options,
-  })
+  const engine = await anotherEngine({ sweepEveryMs: 20, ...options })
   engines.push(engine)
   return engine
-}
-
-function requestOf(options: Partial<RunRequest> = {}): RunRequest {
-  return {
-    id: randomUUID(),
-    taskId: note.id,
-    tenantId,
-    input: { tenantId },
-    parentRunId: null,
-    triggeredBy: { kind: 'app', ref: null },
-    replayOf: null,
-    idempotency: null,
-    delayMs: 0,
-    runAt: null,
-    priority: 0,
-    ttlMs: null,
-    tags: [],
-    maxAttempts: 1,
-    ...options,
-  }
 }
 
 /** Commits, and dies before it has sent anything. */
@@ -104,7 +84,7 @@ async function untilStored(count: number): Promise<void> {
 
 describe('what a process has promised', () => {
   test('and died before it sent it, another one sends', async () => {
-    const requests = [requestOf(), requestOf({ idempotency: { key: 'k', ttlMs: 60_000 } })]
+    const requests = [requestOf(tenantId), requestOf(tenantId, { idempotency: { key: 'k', ttlMs: 60_000 } })]
     await promiseAndDie(requests)
     const other = await engineOfAnotherProcess()
     expect(await other.get(requests[0]!.id)).toMatchObject({ state: 'queued', payload: { tenantId } })
@@ -115,7 +95,7 @@ describe('what a process has promised', () => {
   })
 
   test('and died while it sent it, another one sends once nobody can be at it any more', async () => {
-    const [sent, unsent] = [requestOf(), requestOf()]
+    const [sent, unsent] = [requestOf(tenantId), requestOf(tenantId)]
     await promiseAndDie([sent, unsent])
     const { database } = await platform.ready()
     await new Outbox(database).take([sent.id, unsent.id])
@@ -139,7 +119,7 @@ describe('what a process has promised', () => {
 
   test('is sent once, however many processes look for it', async () => {
     const requests = Array.from({ length: 200 }, (_, index) =>
-      requestOf(index % 10 === 0 ? { idempotency: { key: `${index}`, ttlMs: 60_000 } } : {}),
+      requestOf(tenantId, index % 10 === 0 ? { idempotency: { key: `${index}`, ttlMs: 60_000 } } : {}),
     )
     for (let start = 0; start < requests.length; start += 20) {
       await promiseAndDie(requests.slice(start, start + 20))
@@ -162,7 +142,7 @@ describe('what a process has promised', () => {
     )
     const engine = await engineOfAnotherProcess()
     const { database } = await platform.ready()
-    const request = requestOf()
+    const request = requestOf(tenantId)
     await database.transaction(() => engine.enqueue([request], currentScope()!.transaction))
     await engine.get(request.id)
     await engine.close()
@@ -173,8 +153,8 @@ describe('what a process has promised', () => {
 
   test('waits and expires from when it was promised, not from when it was sent', async () => {
     const [late, early] = [
-      requestOf({ delayMs: 60_000, ttlMs: 90_000 }),
-      requestOf({ delayMs: 7_200_000, ttlMs: 5_000 }),
+      requestOf(tenantId, { delayMs: 60_000, ttlMs: 90_000 }),
+      requestOf(tenantId, { delayMs: 7_200_000, ttlMs: 5_000 }),
     ]
     await promiseAndDie([late, early])
     await shift('created_at', '100 seconds')
@@ -190,12 +170,12 @@ describe('what a process has promised', () => {
   })
 
   test('is not kept back by one that never goes through', async () => {
-    const stuck = requestOf({ input: { tenantId, text: 'stuck' } })
+    const stuck = requestOf(tenantId, { input: { tenantId, text: 'stuck' } })
     const requests = [
-      requestOf(),
+      requestOf(tenantId),
       stuck,
-      requestOf(),
-      requestOf({ idempotency: { key: 'k', ttlMs: 60_000 } }),
+      requestOf(tenantId),
+      requestOf(tenantId, { idempotency: { key: 'k', ttlMs: 60_000 } }),
     ]
     await promiseAndDie(requests)
     const { database } = await platform.ready()
@@ -298,7 +278,7 @@ describe('another process finds', () => {
 
 test('rows of runs that are old are deleted, those of runs that wait are not', async () => {
   await note.trigger({ tenantId })
-  const waiting = requestOf()
+  const waiting = requestOf(tenantId)
   await promiseAndDie([waiting])
   await shift('created_at', '31 days')
   const { database } = await platform.ready()

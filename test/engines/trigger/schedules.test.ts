@@ -1,6 +1,7 @@
 /** Schedules on Trigger.dev: its own scheduled task ticks, through its real executor, and runs go out in batches. */
 import { expect, test } from 'vitest'
 import { sql } from '../../../src/default-platform.ts'
+import { factsKey } from '../../../src/engines/trigger/run-facts.ts'
 import { tickTaskId } from '../../../src/engines/trigger/tick.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
@@ -52,7 +53,13 @@ test('one run for each tenant, in one batch; what is handed out again is the sam
   expect(sent.filter((path) => path.endsWith('/batches'))).toHaveLength(1)
   expect(sent.filter((path) => path.endsWith('/trigger'))).toEqual([])
   for (const tenantId of tenants) {
-    expect(storedOf(tenantId)).toMatchObject([{ tags: expect.arrayContaining(['schedule:default']) }])
+    const { rows } = await sql<{ id: string }>`SELECT id FROM public.organizations WHERE slug = ${tenantId}`
+    expect(storedOf(tenantId)).toMatchObject([
+      {
+        tags: expect.arrayContaining(['schedule:default']),
+        metadata: { [factsKey]: { organization: rows[0]!.id } },
+      },
+    ])
   }
 
   // The process died before it could note what it had sent.

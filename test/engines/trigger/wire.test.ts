@@ -2,13 +2,12 @@
  * The line to Trigger.dev when it is bad: whatever is lost or broken on it, a run is triggered once, or the caller gets
  * an error that says what happened. The tests run side by side, for the SDK takes its time between tries.
  */
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { currentScope } from '../../../src/db/scope.ts'
 import { runs, transaction, withTenant } from '../../../src/default-platform.ts'
-import { TriggerEngine, type TriggerEngineOptions } from '../../../src/engines/trigger/engine.ts'
+import type { TriggerEngine, TriggerEngineOptions } from '../../../src/engines/trigger/engine.ts'
 import {
   ConfigError,
   RateLimitedError,
@@ -19,7 +18,17 @@ import { createLogger } from '../../../src/log.ts'
 import { Secret } from '../../../src/secret.ts'
 import type { RunRequest } from '../../../src/task/run.ts'
 import type { ProviderAnswer, ProviderRequest } from '../../fixtures/providers/server.ts'
-import { cloud, logged, newTenant, note, onTriggerDev, platform, storedOf } from './kit.ts'
+import {
+  anotherEngine,
+  cloud,
+  logged,
+  newTenant,
+  note,
+  onTriggerDev,
+  platform,
+  requestOf,
+  storedOf,
+} from './kit.ts'
 
 onTriggerDev({ logger: createLogger('warn', { write: (line) => void logged.push(line) }) })
 
@@ -30,37 +39,8 @@ function looksFor({ id }: RunRequest): (request: ProviderRequest) => boolean {
   return ({ path, query }) => path === '/api/v1/runs' && query.get('filter[tag]')?.includes(id) === true
 }
 
-async function engineWith(options: Partial<TriggerEngineOptions> = {}): Promise<TriggerEngine> {
-  const { database } = await platform.ready()
-  return new TriggerEngine({
-    url: cloud.url,
-    key: new Secret(cloud.secretKey),
-    previewBranch: null,
-    database,
-    logger: platform.logger,
-    pausesMs: [20, 20, 20, 20],
-    ...options,
-  })
-}
-
-function requestOf(tenantId: string, options: Partial<RunRequest> = {}): RunRequest {
-  return {
-    id: randomUUID(),
-    taskId: note.id,
-    tenantId,
-    input: { tenantId },
-    parentRunId: null,
-    triggeredBy: { kind: 'app', ref: null },
-    replayOf: null,
-    idempotency: null,
-    delayMs: 0,
-    runAt: null,
-    priority: 0,
-    ttlMs: null,
-    tags: [],
-    maxAttempts: 1,
-    ...options,
-  }
+function engineWith(options: Partial<TriggerEngineOptions> = {}): Promise<TriggerEngine> {
+  return anotherEngine({ pausesMs: [20, 20, 20, 20], ...options })
 }
 
 /** The requests of one tenant: those that carry it, or ask about one of its runs. */
