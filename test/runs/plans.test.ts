@@ -6,6 +6,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runs } from '../../src/default-platform.ts'
 import type { RunFilter } from '../../src/engines/engine.ts'
 import { pageStatement } from '../../src/engines/pg-boss/read.ts'
+import {
+  completedLaterSettings,
+  completedLaterSql,
+  completedLaterValues,
+} from '../../src/runs/bulk/completed-later.ts'
 import { countEndedSql } from '../../src/runs/counts.ts'
 import { pageSettings } from '../../src/runs/list-ended.ts'
 import { createTestPlatform, type TestPlatform } from '../../src/testing/index.ts'
@@ -32,10 +37,10 @@ interface PlanNode {
 }
 
 /** What was done, node by node. */
-async function explain(text: string, values: unknown[]): Promise<PlanNode[]> {
+async function explain(text: string, values: unknown[], settings = pageSettings): Promise<PlanNode[]> {
   const { database } = await kit.platform.ready()
   const { rows } = await database.queryWith<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-    pageSettings,
+    settings,
     `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${text}`,
     values,
   )
@@ -81,6 +86,14 @@ test('the counts of a day', async () => {
   expect(nodes.map((node) => node['Relation Name'])).not.toContain('platform_runs')
   const counts = await runs.counts()
   expect(counts.reduce((sum, { runs: number }) => sum + number, 0)).toBe(many)
+})
+
+test('what has completed later than a page of runs', async () => {
+  const page = await runs.list({ states: ['failed'], limit: 1_000 })
+  const values = completedLaterValues(page.runs)
+  const nodes = await explain(completedLaterSql, values, completedLaterSettings)
+  expect(nodes.map((node) => node['Node Type'])).not.toContain('Seq Scan')
+  expect(seen(nodes)).toBeLessThan(25_000)
 })
 
 /** The same question as anybody would write it. */

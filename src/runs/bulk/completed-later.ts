@@ -15,7 +15,7 @@ export interface CompletedLater {
 const comparedRows = 20_000
 const longestMs = 5_000
 
-const settings = [
+export const completedLaterSettings = [
   ...['enable_seqscan', 'off'],
   ...['enable_sort', 'off'],
   ...['jit', 'off'],
@@ -28,7 +28,7 @@ const statementCancelled = '57014'
  * index. Those of one payload are one row, however many runs of it are asked about. Indexes:
  * platform_runs_tenant_stripe, platform_runs_replay_of.
  */
-const countSql = `
+export const completedLaterSql = `
   WITH old AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[])
       AS old (id, task_id, tenant_id, created_at, payload)
@@ -50,9 +50,22 @@ const countSql = `
   )
   SELECT count(*)::int AS count
   FROM old LEFT JOIN later USING (task_id, tenant_id, payload)
-  WHERE later.created_at > old.created_at OR EXISTS (
-    SELECT FROM public.platform_runs AS replay WHERE replay.replay_of = old.id::text AND replay.state = 'completed'
-  )`
+  LEFT JOIN LATERAL (
+    SELECT true AS has_completed FROM public.platform_runs AS replay
+    WHERE replay.replay_of = old.id::text AND replay.state = 'completed' LIMIT 1
+  ) AS replay ON true
+  WHERE later.created_at > old.created_at OR replay.has_completed`
+
+export function completedLaterValues(runs: readonly Run[]): unknown[] {
+  return [
+    runs.map(({ id }) => id),
+    runs.map(({ taskId }) => taskId),
+    runs.map(({ tenantId }) => tenantId),
+    runs.map(({ createdAt }) => createdAt),
+    runs.map(({ payload }) => JSON.stringify(payload)),
+    comparedRows,
+  ]
+}
 
 /** Counts page by page, until it has taken too long. */
 export class CompletedLaterCount {
@@ -81,16 +94,12 @@ export class CompletedLaterCount {
 
   /** Null: it takes too long to tell. */
   async #look(runs: readonly Run[]): Promise<number | null> {
-    const values = [
-      runs.map(({ id }) => id),
-      runs.map(({ taskId }) => taskId),
-      runs.map(({ tenantId }) => tenantId),
-      runs.map(({ createdAt }) => createdAt),
-      runs.map(({ payload }) => JSON.stringify(payload)),
-      comparedRows,
-    ]
     try {
-      const { rows } = await this.#database.queryWith<{ count: number }>(settings, countSql, values)
+      const { rows } = await this.#database.queryWith<{ count: number }>(
+        completedLaterSettings,
+        completedLaterSql,
+        completedLaterValues(runs),
+      )
       return rows[0]!.count
     } catch (error) {
       if ((error as { code?: string }).code !== statementCancelled) throw error
