@@ -41,11 +41,15 @@ const unreachable = [
 ]
 /** Postgres: login refused, no such database, too many connections, starting up or shutting down. */
 const turnedAway = /^(28...|3D000|53300|57P0[1-3])$/
+const mayNot = '42501'
 
-/** Commands speak to nobody but the database, so a connection that fails is the one to it. */
+/** Commands speak to nobody but the database, so what fails or refuses is it. */
 function unusableDatabase(error: unknown): string | null {
   if (!(error instanceof Error)) return null
   const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (code === mayNot) {
+    return `The login in DATABASE_URL may not do this: ${error.message}. Use the one that the platform was migrated with; cgk doctor says what it needs. (${code})`
+  }
   if (!unreachable.includes(code) && !turnedAway.test(code)) return null
   // One attempt per address of a name: the aggregate itself has no message.
   const reason = error instanceof AggregateError ? String(error.errors[0]?.message) : error.message
