@@ -3,10 +3,11 @@
  * other tenants do not exist; code of the platform, outside of every tenant, sees all.
  */
 import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
-import { TenantMismatchError, UnknownRunError } from '../errors.ts'
+import { UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
 import type { Attempt, Run, RunHandle } from '../task/run.ts'
+import { withinTenant } from '../tenants/surrounding.ts'
 import { type CountFilter, checkCountFilter, type RunCount } from './counts.ts'
 import { checkFilter } from './filter.ts'
 import type { FollowLogsOptions, ReadLogsOptions, RunLogs } from './journal/logs.ts'
@@ -72,12 +73,12 @@ export function createRuns(
     },
 
     async list(filter = {}) {
-      const checked = withinTenant(checkFilter(filter), dispatcher().currentTenant())
+      const checked = withinTenant(checkFilter(filter), dispatcher().currentTenant(), 'Runs')
       return await (await ready()).engine.list(checked)
     },
 
     async counts(filter = {}) {
-      const checked = checkCountFilter(withinTenant(filter, dispatcher().currentTenant()), new Date())
+      const checked = checkCountFilter(withinTenant(filter, dispatcher().currentTenant(), 'Runs'), new Date())
       return await (await ready()).engine.counts(checked)
     },
 
@@ -117,14 +118,4 @@ export function createRuns(
       return await logs.progress(runId)
     },
   }
-}
-
-function withinTenant<Filter extends { tenantId?: string }>(
-  filter: Filter,
-  surrounding: string | null,
-): Filter {
-  if (surrounding === null) return filter
-  const { tenantId = surrounding } = filter
-  if (tenantId !== surrounding) throw new TenantMismatchError(surrounding, tenantId, 'listing')
-  return { ...filter, tenantId }
 }
