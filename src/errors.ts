@@ -342,6 +342,11 @@ export class BulkActionStateError extends JobsError {
   }
 }
 
+/** A group of failures cannot be marked so. */
+export class InvalidFailureMarkError extends JobsError {
+  readonly code = 'FAILURE_MARK_INVALID'
+}
+
 export class UnknownFailureGroupError extends JobsError {
   readonly code = 'FAILURE_GROUP_UNKNOWN'
 
