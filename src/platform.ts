@@ -431,6 +431,8 @@ export class Platform {
   /** Only the chosen engine is loaded. */
   async #makeEngine(databaseUrl: string, database: Database, listener: Listener): Promise<Engine> {
     const { logger } = this
+    const { keepCompletedMs, keepFailedMs } = this.config
+    const retention = { keepCompletedMs, keepFailedMs }
     if (this.config.engine === 'inline') {
       const { InlineEngine } = await import('./engines/inline/engine.ts')
       return new InlineEngine({ database, clock: this.#clock })
@@ -438,12 +440,10 @@ export class Platform {
     if (this.config.engine === 'trigger.dev') {
       const { TriggerEngine } = await import('./engines/trigger/engine.ts')
       const { triggerApiUrl: url, triggerSecretKey: key, triggerPreviewBranch: previewBranch } = this.config
-      return new TriggerEngine({ url, key, previewBranch, database, logger })
+      return new TriggerEngine({ url, key, previewBranch, database, retention, logger })
     }
     const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
-    const { keepCompletedMs, keepFailedMs } = this.config
-    const retention = { keepCompletedMs, keepFailedMs }
     return new PgBossEngine({ url: databaseUrl, database, listener, migrate, retention, logger })
   }
 

@@ -442,6 +442,7 @@ describe('an idempotency key', () => {
           previewBranch: null,
           database,
           logger: platform.logger,
+          retention: platform.config,
         }),
     )
     const request = (id: string) => ({

@@ -44,6 +44,7 @@ async function engineOfAnotherProcess(options: Partial<TriggerEngineOptions> = {
     previewBranch: null,
     database,
     logger: platform.logger,
+    retention: platform.config,
     sweepEveryMs: 20,
     ...options,
   })
