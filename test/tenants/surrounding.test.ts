@@ -1,6 +1,6 @@
 /** What code inside a tenant's context may ask of the platform, and what only code outside may. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { withTenant } from '../../src/default-platform.ts'
+import { audit, withTenant } from '../../src/default-platform.ts'
 import { ContextEndedError, InsideTenantError, TenantMismatchError } from '../../src/errors.ts'
 import {
   refuseInsideTenant,
@@ -40,6 +40,20 @@ test('inside of one, what is its own', async () => {
     expect(() => refuseOtherTenants(undefined, 'it', 'Runs')).toThrow(InsideTenantError)
     expect(() => refuseInsideTenant('it')).toThrow(InsideTenantError)
   })
+})
+
+test('the audit log is not for the code of tenants', async () => {
+  const record = {
+    actor: { kind: 'app', id: null, name: 'app' },
+    ...{ action: 'test', tenantId: one, subject: null, reason: null, details: {} },
+  } as const
+  await withTenant(one, async () => {
+    await expect(audit.list()).rejects.toThrow(InsideTenantError)
+    await expect(audit.list({ tenantIds: [one] })).rejects.toThrow(InsideTenantError)
+    await expect(audit.record(record)).rejects.toThrow(InsideTenantError)
+  })
+  await audit.record(record)
+  expect((await audit.list({ tenantIds: [one] })).entries).toMatchObject([{ action: 'test' }])
 })
 
 test('what outlives a context does not find itself outside', async () => {
