@@ -111,6 +111,17 @@ export class MissingTenantContextError extends JobsError {
   }
 }
 
+/** What is for all tenants, or for none, was called in the context of one. */
+export class InsideTenantError extends JobsError {
+  readonly code = 'TENANT_CONTEXT_PRESENT'
+
+  constructor(what: string, surrounding: string) {
+    super(
+      `${what} was called inside withTenant("${surrounding}"), and is for code outside of every tenant. Call it there.`,
+    )
+  }
+}
+
 /** The `withTenant` or `transaction` callback this call belongs to has already ended. */
 export class ContextEndedError extends JobsError {
   readonly code = 'TENANT_CONTEXT_ENDED'
@@ -194,15 +205,16 @@ export class InvalidPayloadError extends JobsError {
   }
 }
 
-/** A task was triggered, or runs were listed, for another tenant than the one in whose context that was done. */
+/** Something was triggered or asked for of another tenant than the one in whose context that was done. */
 export class TenantMismatchError extends JobsError {
   readonly code = 'TENANT_MISMATCH'
 
-  constructor(surrounding: string, given: string, what: 'triggering' | 'listing' = 'triggering') {
+  /** `asked`: what was asked for, as in "Runs"; without it, a run was triggered. */
+  constructor(surrounding: string, given: string, asked?: string) {
     super(
-      what === 'triggering'
+      asked === undefined
         ? `A run for tenant "${given}" was triggered inside withTenant("${surrounding}"). Trigger it outside, or for the same tenant.`
-        : `Runs of tenant "${given}" were asked for inside withTenant("${surrounding}"). Ask outside, or for the same tenant.`,
+        : `${asked} of tenant "${given}" were asked for inside withTenant("${surrounding}"). Ask outside, or for the same tenant.`,
     )
   }
 }
@@ -328,6 +340,11 @@ export class BulkActionStateError extends JobsError {
   constructor(id: string, problem: string) {
     super(`Bulk action "${id}" ${problem}.`)
   }
+}
+
+/** A group of failures cannot be marked so. */
+export class InvalidFailureMarkError extends JobsError {
+  readonly code = 'FAILURE_MARK_INVALID'
 }
 
 export class UnknownFailureGroupError extends JobsError {

@@ -24,7 +24,8 @@ export type { RunProgress } from './runs/journal/progress.ts'
 export type { RunLogLine, RunLogPage } from './runs/journal/read-lines.ts'
 export type { Attempt, Run, RunHandle, RunResult, RunState, TriggeredBy } from './task/run.ts'
 export type { CountFilter, RunCount } from './runs/counts.ts'
-export type { FailureFilter, FailureGroup, FailurePage, FailureState } from './runs/failures.ts'
+export type { FailureState } from './runs/failure-marks.ts'
+export type { FailureFilter, FailureGroup, FailureOf, FailurePage } from './runs/failures.ts'
 
 // ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
 export { schedules } from './default-platform.ts'

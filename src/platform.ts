@@ -435,6 +435,8 @@ export class Platform {
     listener: Listener,
   ): Promise<Engine> {
     const { logger } = this
+    const { keepCompletedMs, keepFailedMs } = this.config
+    const retention = { keepCompletedMs, keepFailedMs }
     if (this.config.engine === 'inline') {
       const { InlineEngine } = await import('./engines/inline/engine.ts')
       return new InlineEngine({ database, clock: this.#clock })
@@ -443,14 +445,12 @@ export class Platform {
       const { TriggerEngine } = await import('./engines/trigger/engine.ts')
       const { triggerApiUrl: url, triggerSecretKey: key, triggerPreviewBranch: previewBranch } = this.config
       return new TriggerEngine({
-        ...{ url, key, previewBranch, database, logger },
+        ...{ url, key, previewBranch, database, retention, logger },
         organizationOf: (tenantId) => organizationOf(tenantId, database, directory),
       })
     }
     const migrate = this.config.migrate === 'auto'
     const { PgBossEngine } = await import('./engines/pg-boss/engine.ts')
-    const { keepCompletedMs, keepFailedMs } = this.config
-    const retention = { keepCompletedMs, keepFailedMs }
     return new PgBossEngine({ url: databaseUrl, database, listener, migrate, retention, logger })
   }
 

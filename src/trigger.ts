@@ -63,7 +63,11 @@ function hostOf(registry: readonly AnyTask[], waitInPlaceMs: number): RunHost {
       return { database, dispatcher: used.dispatcher, services: { clients, holds }, logger: used.logger }
     },
     async tick() {
-      await (await platform().ticker()).tick()
+      const used = platform()
+      await (await used.ticker()).tick()
+      const { engine } = await used.ready()
+      // The schedules have ticked, and the next tick comes in a minute.
+      await engine.keepUp?.().catch((error) => used.logger.warn({ err: error }, 'Upkeep failed'))
     },
     async rest() {
       if (platform() === own) await close()

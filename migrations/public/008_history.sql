@@ -50,6 +50,8 @@ CREATE INDEX platform_runs_tenant_stripe ON public.platform_runs
 -- Only in these: runs that failed, runs that something other than an app has triggered, replays.
 CREATE INDEX platform_runs_fingerprint ON public.platform_runs (fingerprint, created_at DESC, id DESC)
   WHERE fingerprint IS NOT NULL;
+CREATE INDEX platform_runs_tenant_fingerprint ON public.platform_runs
+  (tenant_id, fingerprint, created_at DESC, id DESC) WHERE fingerprint IS NOT NULL;
 CREATE INDEX platform_runs_triggered_ref ON public.platform_runs
   (triggered_ref, state, created_at DESC, id DESC) WHERE triggered_ref IS NOT NULL;
 CREATE INDEX platform_runs_replay_of ON public.platform_runs (replay_of, created_at DESC, id DESC)
@@ -98,8 +100,8 @@ CREATE TABLE public.platform_run_counts (
 
 CREATE INDEX platform_run_counts_hour ON public.platform_run_counts (hour);
 
--- Failed attempts that are alike. Whether a group is open follows from when it was resolved, until when it is ignored
--- and when it was seen last, so an attempt that fails writes to no row that others write to as well.
+-- Failed attempts that are alike. Whether a group is open follows from its marks and from when it was seen last, so an
+-- attempt that fails writes to no row that others write to as well.
 CREATE TABLE public.platform_failure_groups (
   fingerprint text PRIMARY KEY,
   task_id text NOT NULL,
@@ -109,10 +111,22 @@ CREATE TABLE public.platform_failure_groups (
   message text NOT NULL,
   -- The first stack frame that is the app's own.
   frame text,
-  first_seen_at timestamptz NOT NULL DEFAULT now(),
-  resolved_at timestamptz,
-  ignored_until timestamptz
+  first_seen_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- What people have done about a group: for one tenant, or for all that were in it by then. The last one counts.
+CREATE TABLE public.platform_failure_marks (
+  fingerprint text NOT NULL REFERENCES public.platform_failure_groups ON DELETE CASCADE,
+  -- NULL: for all of them.
+  tenant_id text,
+  marked_at timestamptz NOT NULL DEFAULT now(),
+  -- Both NULL: it was reopened.
+  resolved_at timestamptz,
+  ignored_until timestamptz,
+  UNIQUE NULLS NOT DISTINCT (fingerprint, tenant_id)
+);
+
+CREATE INDEX platform_failure_marks_tenant ON public.platform_failure_marks (tenant_id);
 
 -- How often, in an hour and for a tenant. Rows are added and added up like those of platform_run_counts.
 CREATE TABLE public.platform_failure_counts (

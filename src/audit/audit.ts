@@ -2,6 +2,7 @@
 import type { Database } from '../db/database.ts'
 import { currentScope } from '../db/scope.ts'
 import { InvalidRunFilterError } from '../errors.ts'
+import { refuseInsideTenant } from '../tenants/surrounding.ts'
 
 /** Who acts. `id` is null where there is none: a person at a shell, an app with the library. */
 export interface Actor {
@@ -39,6 +40,7 @@ export interface AuditFilter {
   after?: string
 }
 
+/** Not for the code of tenants: inside a tenant's context both throw InsideTenantError. */
 export interface AuditLog {
   /** Newest first; 50 by default. */
   list(filter?: Partial<AuditFilter>): Promise<AuditPage>
@@ -55,8 +57,14 @@ const usualPage = 50
 
 export function createAuditLog(database: () => Promise<Database>): AuditLog {
   return {
-    list: async (filter = {}) => await listAudit(await database(), { limit: usualPage, ...filter }),
-    record: async (record) => await recordAudit(await database(), record),
+    async list(filter = {}) {
+      refuseInsideTenant('audit.list')
+      return await listAudit(await database(), { limit: usualPage, ...filter })
+    },
+    async record(record) {
+      refuseInsideTenant('audit.record')
+      await recordAudit(await database(), record)
+    },
   }
 }
 

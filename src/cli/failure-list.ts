@@ -1,6 +1,7 @@
 /** `cgk failure:list`: failed attempts that are alike, as groups, those seen last first. */
 import { Command } from 'commander'
-import type { FailureFilter, FailureGroup, FailureState } from '../runs/failures.ts'
+import type { FailureState } from '../runs/failure-marks.ts'
+import type { FailureFilter, FailureGroup } from '../runs/failures.ts'
 import { list, wholeNumber } from './arguments.ts'
 import { given } from './given.ts'
 import { printJson, timeText } from './print.ts'
@@ -19,7 +20,7 @@ interface Options {
 
 export const failureList = new Command('failure:list')
   .description('failed attempts that are alike: how often, for how many tenants, since when')
-  .option('--tenant <slug>', 'only of this tenant, and counted for it alone')
+  .option('--tenant <slug>', 'only of this tenant, counted and marked for it alone')
   .option('--task <id>', 'only of this task')
   .option('--state <list>', 'open, resolved, ignored; open by default', list)
   .option('--limit <n>', 'groups on a page, 1 to 1000', wholeNumber, 50)

@@ -1,45 +1,64 @@
 /** `cgk failure:resolve`, `failure:ignore` and `failure:reopen`: what has been done about a group of failures. */
 import { Command, InvalidArgumentError } from 'commander'
+import { longestIgnoreMs } from '../runs/failure-marks.ts'
 import { parseDuration } from '../task/duration.ts'
+import { given } from './given.ts'
 import { timeText } from './print.ts'
 import { withQueue } from './session.ts'
+
+interface Options {
+  tenant?: string
+}
+
+const tenantOption = ['--tenant <slug>', 'for this tenant alone; otherwise for all of them'] as const
 
 export const failureResolve = new Command('failure:resolve')
   .description('a group of failures is dealt with; it is open again when it comes back')
   .argument('<failure>', 'as failure:list names it')
-  .action(async (fingerprint: string) => {
+  .option(...tenantOption)
+  .action(async (fingerprint: string, options: Options) => {
     await withQueue(async ({ failures }) => {
-      await failures.resolve(fingerprint)
-      console.log(`Resolved ${fingerprint}.`)
+      await failures.resolve(fingerprint, ofTenant(options))
+      console.log(`Resolved ${fingerprint}${forWhom(options)}.`)
     })
   })
 
 export const failureIgnore = new Command('failure:ignore')
-  .description('a group of failures does not count as open for a time')
+  .description('a group of failures does not count as open for a time, but for tenants it has not hit so far')
   .argument('<failure>', 'as failure:list names it')
   .requiredOption('--for <duration>', 'like 12h or 7d', duration)
-  .action(async (fingerprint: string, { for: ms }: { for: number }) => {
+  .option(...tenantOption)
+  .action(async (fingerprint: string, { for: ms, ...options }: Options & { for: number }) => {
     await withQueue(async ({ failures }) => {
       const until = new Date(Date.now() + ms)
-      await failures.ignore(fingerprint, until)
-      console.log(`Ignored ${fingerprint} until ${timeText(until)}.`)
+      await failures.ignore(fingerprint, until, ofTenant(options))
+      console.log(`Ignored ${fingerprint}${forWhom(options)} until ${timeText(until)}.`)
     })
   })
 
 export const failureReopen = new Command('failure:reopen')
   .description('a group of failures is open again')
   .argument('<failure>', 'as failure:list names it')
-  .action(async (fingerprint: string) => {
+  .option(...tenantOption)
+  .action(async (fingerprint: string, options: Options) => {
     await withQueue(async ({ failures }) => {
-      await failures.reopen(fingerprint)
-      console.log(`Reopened ${fingerprint}.`)
+      await failures.reopen(fingerprint, ofTenant(options))
+      console.log(`Reopened ${fingerprint}${forWhom(options)}.`)
     })
   })
 
-const longestMs = 3650 * 86_400_000
+function ofTenant({ tenant: tenantId }: Options): { tenantId?: string } {
+  return given({ tenantId })
+}
+
+function forWhom({ tenant }: Options): string {
+  return tenant === undefined ? '' : ` for ${tenant}`
+}
 
 function duration(text: string): number {
-  const ms = parseDuration(text, 60_000, longestMs)
-  if (ms === null) throw new InvalidArgumentError("It must be a duration like '12h', of at least a minute.")
-  return ms
+  const ms = parseDuration(text, 60_000, longestIgnoreMs)
+  if (ms !== null) return ms
+  throw new InvalidArgumentError(
+    "It must be a duration like '12h', of at least a minute and at most 366 days.",
+  )
 }

@@ -49,6 +49,8 @@ export interface Engine {
   release(tenantId: string, service: string): void
   /** Starts running the given tasks in this process. */
   work(options: WorkOptions): Promise<Worker>
+  /** What is to be done every minute or so, where no worker of ours does it. */
+  keepUp?(): Promise<void>
   close(): Promise<void>
 }
 

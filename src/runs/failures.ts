@@ -1,15 +1,22 @@
 /**
  * Failure groups: failed attempts that are alike (fingerprint.ts), how often, for whom, since when, and whether anybody
- * has dealt with them.
+ * has dealt with them (failure-marks.ts).
  *
- * A group is resolved or ignored up to a time. It is open once it is seen after that: nobody has to reopen it.
+ * Inside a tenant's context there are only that tenant's groups, and its part of them.
  */
 import type { Database } from '../db/database.ts'
 import { InvalidRunFilterError, UnknownFailureGroupError } from '../errors.ts'
+import { surroundingTenant, withinTenant } from '../tenants/surrounding.ts'
+import {
+  checkIgnoredUntil,
+  type FailureMark,
+  type FailureState,
+  failureStates,
+  lastMark,
+  markFailure,
+  stateOf,
+} from './failure-marks.ts'
 import { largestPage, text } from './filter.ts'
-
-export const failureStates = ['open', 'resolved', 'ignored'] as const
-export type FailureState = (typeof failureStates)[number]
 
 export interface FailureGroup {
   fingerprint: string
@@ -35,7 +42,7 @@ export interface FailureGroup {
 }
 
 export interface FailureFilter {
-  /** Everything is then counted of this tenant alone, and a group it has no part in is not there. */
+  /** Everything is then told of this tenant alone, and a group it has no part in is not there. */
   tenantId?: string
   taskId?: string
   states?: readonly FailureState[]
@@ -51,79 +58,98 @@ export interface FailurePage {
   next: string | null
 }
 
+/** For one tenant, of which there must be something in the group; without one, for all. */
+export interface FailureOf {
+  tenantId?: string
+}
+
+/** Inside a tenant's context all throw TenantMismatchError where they are asked about another tenant. */
 export interface Failures {
   /** @throws InvalidRunFilterError. */
   list(filter?: FailureFilter): Promise<FailurePage>
   /** @throws UnknownFailureGroupError. */
-  get(fingerprint: string, of?: { tenantId?: string }): Promise<FailureGroup>
+  get(fingerprint: string, of?: FailureOf): Promise<FailureGroup>
   /** Dealt with; open again when it comes back. @throws UnknownFailureGroupError. */
-  resolve(fingerprint: string): Promise<void>
-  /** Not to be shown as open for anything before `until`. @throws UnknownFailureGroupError, InvalidRunFilterError. */
-  ignore(fingerprint: string, until: Date): Promise<void>
+  resolve(fingerprint: string, of?: FailureOf): Promise<void>
+  /**
+   * Not open before `until`, which is at most a year ahead, but for tenants that it has not hit so far.
+   * @throws UnknownFailureGroupError, InvalidFailureMarkError.
+   */
+  ignore(fingerprint: string, until: Date, of?: FailureOf): Promise<void>
   /** @throws UnknownFailureGroupError. */
-  reopen(fingerprint: string): Promise<void>
+  reopen(fingerprint: string, of?: FailureOf): Promise<void>
 }
 
 export function createFailures(ready: () => Promise<{ database: Database }>): Failures {
   const database = async () => (await ready()).database
-  const set = async (fingerprint: string, resolvedAt: string, ignoredUntil: Date | null) => {
-    text(fingerprint, 'fingerprint')
-    const changed = await (await database()).query(markSql(resolvedAt), [fingerprint, ignoredUntil])
-    if (changed.rowCount === 0) throw new UnknownFailureGroupError(fingerprint)
+  const mark = async (fingerprint: string, of: FailureOf, made: FailureMark) => {
+    const { tenantId = null } = checked(fingerprint, of)
+    await markFailure(await database(), fingerprint, tenantId, made)
   }
   return {
     async list(filter = {}) {
       checkFailureFilter(filter)
-      return await listGroups(await database(), filter)
+      return await listGroups(await database(), ofSurrounding(filter))
     },
 
-    async get(fingerprint, { tenantId } = {}) {
-      text(fingerprint, 'fingerprint')
-      const only = { limit: 1, ...(tenantId !== undefined && { tenantId }) }
-      checkFailureFilter(only)
-      const { groups } = await listGroups(await database(), only, fingerprint)
+    async get(fingerprint, of = {}) {
+      const { groups } = await listGroups(
+        await database(),
+        { ...checked(fingerprint, of), limit: 1 },
+        fingerprint,
+      )
       if (!groups[0]) throw new UnknownFailureGroupError(fingerprint)
       return groups[0]
     },
 
-    resolve: (fingerprint) => set(fingerprint, 'now()', null),
-    reopen: (fingerprint) => set(fingerprint, 'NULL', null),
+    resolve: (fingerprint, of = {}) => mark(fingerprint, of, { resolved: true, ignoredUntil: null }),
+    reopen: (fingerprint, of = {}) => mark(fingerprint, of, { resolved: false, ignoredUntil: null }),
 
-    async ignore(fingerprint, until) {
-      if (!(until instanceof Date) || !(until.getTime() > Date.now())) {
-        throw new InvalidRunFilterError('A failure group is ignored until a Date that lies ahead.')
-      }
-      await set(fingerprint, 'NULL', until)
+    async ignore(fingerprint, until, of = {}) {
+      checkIgnoredUntil(until)
+      await mark(fingerprint, of, { resolved: false, ignoredUntil: until })
     },
   }
 }
 
-/** Index: the primary key. */
-const markSql = (resolvedAt: string) => `
-  UPDATE public.platform_failure_groups SET resolved_at = ${resolvedAt}, ignored_until = $2 WHERE fingerprint = $1`
+function ofSurrounding<Filter extends FailureOf>(filter: Filter): Filter {
+  return withinTenant(filter, surroundingTenant('failures'), 'Failures')
+}
 
-const state = `
-  CASE
-    WHEN alike.ignored_until > seen.last_at THEN 'ignored'
-    WHEN alike.resolved_at >= seen.last_at THEN 'resolved'
-    ELSE 'open'
-  END`
+function checked(fingerprint: string, { tenantId }: FailureOf): FailureOf {
+  text(fingerprint, 'fingerprint')
+  if (tenantId !== undefined) text(tenantId, 'tenantId')
+  return ofSurrounding(tenantId === undefined ? {} : { tenantId })
+}
+
+const mark = lastMark({
+  fingerprint: 'seen.fingerprint',
+  tenantId: '$1',
+  since: `CASE WHEN $1::text IS NULL THEN '-infinity' ELSE seen.first_at END`,
+})
+const state = stateOf('mark', 'seen')
 
 /**
  * Indexes: platform_failure_counts_tenant and _group. Without a tenant all counts are added up; upkeep keeps them few
  * (failure-counts.ts).
  */
-const listSql = `
-  WITH seen AS (
-    SELECT fingerprint, sum(failures)::float8 AS failures, count(DISTINCT tenant_id)::int AS tenants,
-      min(first_at) AS first_at, max(last_at) AS last_at
+export const listSql = `
+  WITH parts AS (
+    SELECT fingerprint, sum(failures) AS failures, min(first_at) AS first_at, max(last_at) AS last_at
     FROM public.platform_failure_counts
     WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR fingerprint = $2)
-    GROUP BY fingerprint
+    GROUP BY fingerprint, tenant_id
+  ),
+  seen AS (
+    SELECT fingerprint, sum(failures)::float8 AS failures, count(*)::int AS tenants, min(first_at) AS first_at,
+      max(first_at) AS joined_at, max(last_at) AS last_at
+    FROM parts GROUP BY fingerprint
   ),
   page AS (
-    SELECT alike.*, seen.failures, seen.tenants, seen.first_at, seen.last_at, ${state} AS state
+    SELECT alike.*, seen.failures, seen.tenants, seen.first_at, seen.last_at, mark.resolved_at, mark.ignored_until,
+      ${state} AS state
     FROM seen JOIN public.platform_failure_groups AS alike USING (fingerprint)
+    LEFT JOIN LATERAL (${mark}) AS mark ON true
     WHERE ($3::text IS NULL OR alike.task_id = $3) AND ($4::text[] IS NULL OR ${state} = ANY($4))
       AND ($5::timestamptz IS NULL OR (seen.last_at, fingerprint) < ($5, $6::text))
     ORDER BY seen.last_at DESC, fingerprint DESC LIMIT $7

@@ -1,6 +1,6 @@
 /**
- * What makes two failed attempts alike: the task, the error's code, its message without what differs from one to the
- * next, and the place in the app's own code it came out of. So one cause is one group, whichever order or tenant it
+ * What makes two failed attempts alike: the task, the error's name and code, its message without what differs from one to
+ * the next, and the place in the app's own code it came out of. So one cause is one group, whichever order or tenant it
  * hits, and a deploy that only moves lines opens no new one.
  */
 import { createHash } from 'node:crypto'
@@ -16,10 +16,11 @@ export interface Failure {
   frame: string | null
 }
 
+/** Whatever a group shows is in its fingerprint: no tenant is shown words of another that is in it. */
 export function describeFailure(taskId: string, error: RunError): Failure {
   const message = normalise(error.message)
   const frame = ownFrame(error.stack)
-  const parts = JSON.stringify([taskId, error.code, message, frame])
+  const parts = JSON.stringify([taskId, error.name, error.code, message, frame])
   return { fingerprint: createHash('sha256').update(parts).digest('hex').slice(0, 20), message, frame }
 }
 

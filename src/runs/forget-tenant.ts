@@ -7,6 +7,7 @@ const tables = [
   'platform_run_counts',
   'platform_attempts',
   'platform_failure_counts',
+  'platform_failure_marks',
   'platform_holds',
   'platform_webhook_events',
   'platform_trigger_runs',

@@ -2,10 +2,11 @@
  * Deleting what nobody will ask for again, in portions: a long pause of all workers must not end in one huge
  * transaction.
  *
- * Nothing that failed disappears unseen. Of a group that nobody has resolved or ignored since, the last run stays, with
- * its attempts, however old it is; and what is deleted stays counted in its group.
+ * Nothing that failed disappears unseen. Of a group that is open, for a tenant or for the platform, the tenant's last
+ * failed run stays, with its attempts, however old it is; and what is deleted stays counted in its group.
  */
 import type { Database } from '../db/database.ts'
+import { lastMark, stateOf } from './failure-marks.ts'
 import { selectStripes } from './stripes.ts'
 
 export interface Retention {
@@ -16,6 +17,23 @@ export interface Retention {
 }
 
 const portion = 1_000
+
+/**
+ * Whether the group of a failed run or attempt is open for its tenant, or for the platform because of that tenant.
+ * Index: platform_failure_counts_tenant.
+ */
+const isOpen = (failed: string) => `EXISTS (
+  SELECT FROM (
+    SELECT min(first_at) AS joined_at, max(last_at) AS last_at FROM public.platform_failure_counts
+    WHERE tenant_id = ${failed}.tenant_id AND fingerprint = ${failed}.fingerprint HAVING count(*) > 0
+  ) AS seen
+  CROSS JOIN (VALUES (NULL), (${failed}.tenant_id)) AS looking (tenant_id)
+  LEFT JOIN LATERAL (${lastMark({
+    fingerprint: `${failed}.fingerprint`,
+    tenantId: 'looking.tenant_id',
+    since: 'seen.joined_at',
+  })}) AS mark ON true
+  WHERE ${stateOf('mark', 'seen')} = 'open')`
 
 /**
  * With what belongs to a run. A key that a failed run had would answer it for ever, now that nobody can see that it
@@ -31,13 +49,11 @@ const oldRunsSql = `
       SELECT id FROM public.platform_runs AS run
       WHERE run.task_id = stripe.task_id AND run.state = stripe.state AND run.triggered_by = stripe.triggered_by
         AND run.created_at < limits.time AND run.finished_at < limits.time
-        AND NOT (run.state = 'failed' AND EXISTS (
-          SELECT FROM public.platform_failure_groups AS alike
-          WHERE alike.fingerprint = run.fingerprint
-            AND coalesce(greatest(alike.resolved_at, alike.ignored_until) < run.finished_at, true)
-            AND NOT EXISTS (
-              SELECT FROM public.platform_runs AS later WHERE later.fingerprint = run.fingerprint
-                AND (later.created_at, later.id) > (run.created_at, run.id))))
+        AND NOT (run.state = 'failed' AND NOT EXISTS (
+          SELECT FROM public.platform_runs AS later
+          WHERE later.tenant_id = run.tenant_id AND later.fingerprint = run.fingerprint
+            AND (later.created_at, later.id) > (run.created_at, run.id)
+        ) AND ${isOpen('run')})
       ORDER BY run.created_at, run.id LIMIT ${portion}
     ) AS run
     LIMIT ${portion}
@@ -61,25 +77,43 @@ const oldRunsSql = `
   )
   SELECT count(*)::int AS runs FROM gone`
 
-/** Of runs that are not in history. Index: finished_at. */
+/**
+ * Of runs that are not in history, but for the last one of a group that is open: on Trigger.dev it is all that is kept
+ * of it. Index: finished_at.
+ */
 const oldAttemptsSql = `
   DELETE FROM public.platform_attempts WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM public.platform_attempts AS attempt
     WHERE finished_at < now() - $1::float8 * interval '1 millisecond'
-      AND NOT EXISTS (SELECT FROM public.platform_runs WHERE id = attempt.run_id) LIMIT 10000))`
+      AND NOT EXISTS (SELECT FROM public.platform_runs WHERE id = attempt.run_id)
+      AND NOT (NOT EXISTS (
+        SELECT FROM public.platform_failure_counts AS later
+        WHERE later.tenant_id = attempt.tenant_id AND later.fingerprint = attempt.fingerprint
+          AND later.last_at > attempt.finished_at
+      ) AND ${isOpen('attempt')})
+    LIMIT 10000))`
 
 /** Index: platform_run_counts_hour. */
 const oldCountsSql = `
   DELETE FROM public.platform_run_counts WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM public.platform_run_counts WHERE hour < now() - $1::float8 * interval '1 millisecond' LIMIT 10000))`
 
-/** What was resolved and never came back. Index: platform_failure_counts_group. */
+/**
+ * What was resolved for all and never came back, nor has any tenant marked it otherwise since.
+ * Index: platform_failure_counts_group, and that of the marks.
+ */
 const oldGroupsSql = `
   WITH gone AS (
-    DELETE FROM public.platform_failure_groups AS alike
-    WHERE resolved_at < now() - $1::float8 * interval '1 millisecond' AND NOT EXISTS (
-      SELECT FROM public.platform_failure_counts WHERE fingerprint = alike.fingerprint AND last_at > alike.resolved_at)
-    RETURNING fingerprint
+    DELETE FROM public.platform_failure_groups AS alike USING public.platform_failure_marks AS mark
+    WHERE mark.fingerprint = alike.fingerprint AND mark.tenant_id IS NULL
+      AND mark.resolved_at < now() - $1::float8 * interval '1 millisecond'
+      AND NOT EXISTS (
+        SELECT FROM public.platform_failure_counts
+        WHERE fingerprint = alike.fingerprint AND last_at > mark.resolved_at)
+      AND NOT EXISTS (
+        SELECT FROM public.platform_failure_marks AS later
+        WHERE later.fingerprint = alike.fingerprint AND later.marked_at > mark.marked_at AND later.resolved_at IS NULL)
+    RETURNING alike.fingerprint
   )
   DELETE FROM public.platform_failure_counts USING gone
   WHERE platform_failure_counts.fingerprint = gone.fingerprint`

@@ -4,10 +4,11 @@
  */
 import type { Database } from '../db/database.ts'
 import type { Engine, RunFilter, RunPage } from '../engines/engine.ts'
-import { TenantMismatchError, UnknownRunError } from '../errors.ts'
+import { UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
 import type { Attempt, Run, RunHandle } from '../task/run.ts'
+import { withinTenant } from '../tenants/surrounding.ts'
 import type { BulkActions } from './bulk/bulk.ts'
 import { type CountFilter, checkCountFilter, type RunCount } from './counts.ts'
 import { checkFilter } from './filter.ts'
@@ -77,12 +78,12 @@ export function createRuns(
     },
 
     async list(filter = {}) {
-      const checked = withinTenant(checkFilter(filter), dispatcher().currentTenant())
+      const checked = withinTenant(checkFilter(filter), dispatcher().currentTenant(), 'Runs')
       return await (await ready()).engine.list(checked)
     },
 
     async counts(filter = {}) {
-      const checked = checkCountFilter(withinTenant(filter, dispatcher().currentTenant()), new Date())
+      const checked = checkCountFilter(withinTenant(filter, dispatcher().currentTenant(), 'Runs'), new Date())
       return await (await ready()).engine.counts(checked)
     },
 
@@ -130,14 +131,4 @@ export function createRuns(
       return await logs.progress(runId)
     },
   }
-}
-
-function withinTenant<Filter extends { tenantId?: string }>(
-  filter: Filter,
-  surrounding: string | null,
-): Filter {
-  if (surrounding === null) return filter
-  const { tenantId = surrounding } = filter
-  if (tenantId !== surrounding) throw new TenantMismatchError(surrounding, tenantId, 'listing')
-  return { ...filter, tenantId }
 }

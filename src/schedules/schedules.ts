@@ -11,8 +11,12 @@ import { runNow } from './run-now.ts'
 import { extraSchedule, findDeclared, parseScheduleId, type Schedule, scheduleId } from './schedule.ts'
 import { deleteSettings, hasExtra, readSettings, type ScheduleSettings, writeSettings } from './settings.ts'
 import type { Ticker } from './ticker.ts'
+import { withinTenantOnly } from './within-tenant.ts'
 
-/** Schedules are named by their task and their key: `orders/reconcile:default`, or `orders/reconcile` for short. */
+/**
+ * Schedules are named by their task and their key: `orders/reconcile:default`, or `orders/reconcile` for short. Inside a
+ * tenant's context they are that tenant's: of another throws TenantMismatchError, for all InsideTenantError.
+ */
 export interface Schedules {
   /** What holds for a tenant; without one, what tasks say and what tenants have otherwise. `count`: next times, 5. */
   list(options?: { tenantId?: string; count?: number }): Promise<ListedSchedule[]>
@@ -63,7 +67,7 @@ export function createSchedules(ready: () => Promise<SchedulesDependencies>): Sc
     return await listSchedules(database, registry, { tenantId: tenantId ?? null, count, now })
   }
 
-  return {
+  return withinTenantOnly({
     list,
 
     async set(tenantId, name, { extra = false, ...given }) {
@@ -121,7 +125,7 @@ export function createSchedules(ready: () => Promise<SchedulesDependencies>): Sc
       if (tenantId === undefined || runIds.length > 0) return runIds
       throw new InvalidScheduleError(`Tenant "${tenantId}" is not active yet, so its schedules do not run.`)
     },
-  }
+  })
 }
 
 async function requireTenant({ directory }: SchedulesDependencies, tenantId: string): Promise<void> {

@@ -69,6 +69,19 @@ function readError(thrown: unknown): RunError {
   return { name: 'ThrownValue', code: null, message: cleanText(text, maxMessageLength), stack: null }
 }
 
+/** An error that others than this release may have stored; what of it is none is made up for. */
+export function readStoredError(stored: JsonValue): RunError {
+  const { name, code, message, stack } = isPlain(stored) ? stored : {}
+  const textOr = <Other>(value: unknown, other: Other, most: number) =>
+    typeof value === 'string' ? cleanText(value, most) : other
+  return {
+    name: textOr(name, 'Error', 200),
+    code: textOr(code, null, 200),
+    message: textOr(message, 'It failed, and nothing was left that says why.', maxMessageLength),
+    stack: textOr(stack, null, maxStackLength),
+  }
+}
+
 function errorCode(error: Error): string | null {
   const code = 'code' in error ? error.code : undefined
   return typeof code === 'string' || typeof code === 'number' ? cleanText(String(code), 200) : null

@@ -14,7 +14,6 @@ const why = ['--reason', 'curious']
 /** Something that each command could do. */
 const asked: Record<string, string[]> = {
   worker: [],
-  serve: [],
   trigger: ['work/fail', '--payload', '{"tenantId":"shop"}'],
   'run:show': [id],
   'run:logs': [id],
@@ -59,8 +58,8 @@ const asked: Record<string, string[]> = {
   'migrate:status': [],
 }
 
-/** No database is asked, or it is one's own; what doctor says to a role without rights is tested in doctor.test.ts. */
-const open = ['dev', 'credential:key', 'deploy:check', 'doctor', 'help']
+/** No database is asked, or it is one's own; doctor and serve say themselves what is wrong (doctor and health tests). */
+const open = ['dev', 'serve', 'credential:key', 'deploy:check', 'doctor', 'help']
 
 let database: TestDatabase
 let env: Environment
@@ -78,7 +77,12 @@ beforeAll(async () => {
   await owner.query(`GRANT USAGE ON SCHEMA pgboss TO ${role}; GRANT SELECT ON pgboss.version TO ${role}`)
   const url = new URL(database.url)
   Object.assign(url, { username: role, password })
-  env = { DATABASE_URL: url.href, JOBS_TASKS: fixtureTasks, JOBS_MIGRATE: 'off' }
+  env = {
+    DATABASE_URL: url.href,
+    JOBS_TASKS: fixtureTasks,
+    JOBS_MIGRATE: 'off',
+    INTEGRATION_ENCRYPTION_KEY: '0'.repeat(64),
+  }
 }, 60_000)
 afterAll(async () => {
   await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)

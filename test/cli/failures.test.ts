@@ -56,18 +56,34 @@ test('failure:resolve, failure:ignore and failure:reopen mark a group', async ()
   expect((await list()).groups).toMatchObject([{ state: 'open' }])
 })
 
+test('failure:resolve, failure:ignore and failure:reopen mark a group for one tenant', async () => {
+  const { fingerprint } = (await list()).groups[0]!
+  const states = async () =>
+    (await Promise.all([list(), list('--tenant', 'shop')])).map(({ groups }) => groups.length)
+  const mark = async (...args: string[]) => (await cgk([...args, '--tenant', 'shop'], env)).stdout
+  expect(await mark('failure:ignore', fingerprint, '--for', '2h')).toMatch(/ for shop until .*Z\.\n$/)
+  expect(await states()).toEqual([1, 0])
+  expect(await mark('failure:reopen', fingerprint)).toBe(`Reopened ${fingerprint} for shop.\n`)
+  expect(await states()).toEqual([1, 1])
+  expect(await mark('failure:resolve', fingerprint)).toBe(`Resolved ${fingerprint} for shop.\n`)
+  expect(await states()).toEqual([1, 0])
+})
+
 test('what is no group, no duration or no state is refused', async () => {
-  const [resolve, ignore, reopen, soon, state] = await Promise.all([
+  const [resolve, ignore, reopen, soon, long, state] = await Promise.all([
     cgk(['failure:resolve', 'nothing'], env),
     cgk(['failure:ignore', 'nothing', '--for', '1h'], env),
     cgk(['failure:reopen', 'nothing'], env),
     cgk(['failure:ignore', 'nothing', '--for', 'soon'], env),
+    cgk(['failure:ignore', 'nothing', '--for', '367d'], env),
     cgk(['failure:list', '--state', 'new'], env),
   ])
   for (const refused of [resolve, ignore, reopen]) {
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('(FAILURE_GROUP_UNKNOWN)') })
   }
-  expect(soon).toMatchObject({ code: 2, stderr: expect.stringContaining('It must be a duration') })
+  for (const refused of [soon, long]) {
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('It must be a duration') })
+  }
   expect(state).toMatchObject({ code: 1, stderr: expect.stringContaining('(RUN_FILTER_INVALID)') })
 })
 

@@ -1,8 +1,14 @@
 /** Failure groups on a real queue: how they come to be, who sees what of them, and how they end and come back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { failures, runs } from '../../src/default-platform.ts'
-import { AbortTaskError, InvalidRunFilterError, UnknownFailureGroupError } from '../../src/errors.ts'
+import { failures, runs, withTenant } from '../../src/default-platform.ts'
+import {
+  AbortTaskError,
+  InvalidFailureMarkError,
+  InvalidRunFilterError,
+  TenantMismatchError,
+  UnknownFailureGroupError,
+} from '../../src/errors.ts'
 import { addUpFailures } from '../../src/runs/failure-counts.ts'
 import type { FailureGroup } from '../../src/runs/failures.ts'
 import { defineTask } from '../../src/task/define.ts'
@@ -102,7 +108,7 @@ describe('a group', () => {
     await fail(one, 'Quiet')
     expect(await failures.get(fingerprint)).toMatchObject({ state: 'ignored', failures: 2 })
     // As if the hour were over.
-    await query('UPDATE public.platform_failure_groups SET ignored_until = now() WHERE fingerprint = $1', [
+    await query('UPDATE public.platform_failure_marks SET ignored_until = now() WHERE fingerprint = $1', [
       fingerprint,
     ])
     expect((await failures.get(fingerprint)).state).toBe('ignored')
@@ -118,15 +124,134 @@ describe('a group', () => {
     expect((await failures.get(fingerprint)).state).toBe('open')
   })
 
-  test('goes with the last tenant that was in it', async () => {
+  test('goes with the last tenant that was in it, and with what it was marked', async () => {
     const { deleteTenant } = await import('../../src/default-platform.ts')
     await fail(one, 'Gone')
     await fail(two, 'Gone')
     const { fingerprint } = await groupOf('Gone')
+    await failures.resolve(fingerprint, { tenantId: one })
+    await failures.resolve(fingerprint)
+    const marks = () =>
+      query('SELECT tenant_id FROM public.platform_failure_marks WHERE fingerprint = $1', [fingerprint])
     await deleteTenant(one)
     expect(await failures.get(fingerprint)).toMatchObject({ failures: 1, tenants: 1 })
+    expect(await marks()).toEqual([{ tenant_id: null }])
     await deleteTenant(two)
     await expect(failures.get(fingerprint)).rejects.toThrow(UnknownFailureGroupError)
+    expect(await marks()).toEqual([])
+  })
+})
+
+describe('a mark', () => {
+  const hour = 3_600_000
+  const ahead = () => new Date(Date.now() + hour)
+  const stateFor = async (fingerprint: string, tenantId?: string) => {
+    return (await failures.get(fingerprint, tenantId === undefined ? {} : { tenantId })).state
+  }
+
+  test.each([
+    ['resolve', 'resolved'],
+    ['ignore', 'ignored'],
+  ] as const)(
+    'of a tenant (%s) is for that tenant alone: the others and operators see the group as before',
+    async (how, state) => {
+      await fail(one, `Theirs ${how}`)
+      await fail(two, `Theirs ${how}`)
+      const { fingerprint } = await groupOf(`Theirs ${how}`)
+      if (how === 'resolve') await failures.resolve(fingerprint, { tenantId: one })
+      else await failures.ignore(fingerprint, ahead(), { tenantId: one })
+      expect(await stateFor(fingerprint, one)).toBe(state)
+      expect(await failures.get(fingerprint, { tenantId: two })).toMatchObject({
+        state: 'open',
+        resolvedAt: null,
+        ignoredUntil: null,
+      })
+      expect(await failures.get(fingerprint)).toMatchObject({
+        state: 'open',
+        resolvedAt: null,
+        ignoredUntil: null,
+      })
+      const { groups } = await failures.list({ states: ['open'], limit: 1000 })
+      expect(groups.map((group) => group.fingerprint)).toContain(fingerprint)
+      expect((await failures.list({ states: ['open'], tenantId: one })).groups).toEqual([])
+    },
+  )
+
+  test('for all is for those who are in the group, and not for who comes into it later', async () => {
+    await fail(one, 'Later')
+    const { fingerprint } = await groupOf('Later')
+    await failures.ignore(fingerprint, ahead())
+    await fail(one, 'Later')
+    expect([await stateFor(fingerprint), await stateFor(fingerprint, one)]).toEqual(['ignored', 'ignored'])
+    await fail(two, 'Later')
+    expect(await stateFor(fingerprint, one)).toBe('ignored')
+    // That there was a mark before would tell that somebody else was in the group.
+    expect(await failures.get(fingerprint, { tenantId: two })).toMatchObject({
+      state: 'open',
+      ignoredUntil: null,
+    })
+    expect(await stateFor(fingerprint)).toBe('open')
+    await failures.ignore(fingerprint, ahead())
+    await fail(two, 'Later')
+    expect([await stateFor(fingerprint), await stateFor(fingerprint, two)]).toEqual(['ignored', 'ignored'])
+  })
+
+  test('for all is followed by one of the tenant, and the other way round', async () => {
+    await fail(one, 'Last')
+    const { fingerprint } = await groupOf('Last')
+    await failures.resolve(fingerprint)
+    await failures.reopen(fingerprint, { tenantId: one })
+    expect([await stateFor(fingerprint), await stateFor(fingerprint, one)]).toEqual(['resolved', 'open'])
+    await failures.ignore(fingerprint, ahead(), { tenantId: one })
+    await failures.reopen(fingerprint)
+    expect([await stateFor(fingerprint), await stateFor(fingerprint, one)]).toEqual(['open', 'open'])
+  })
+
+  test('is made by who is in the group', async () => {
+    await fail(one, 'Foreign')
+    const { fingerprint } = await groupOf('Foreign')
+    for (const call of [
+      () => failures.resolve(fingerprint, { tenantId: two }),
+      () => failures.reopen(fingerprint, { tenantId: two }),
+      () => failures.ignore(fingerprint, ahead(), { tenantId: two }),
+    ]) {
+      await expect(call()).rejects.toThrow(UnknownFailureGroupError)
+    }
+    expect(await stateFor(fingerprint)).toBe('open')
+  })
+
+  test('to ignore is for a year at most', async () => {
+    await fail(one, 'Year')
+    const { fingerprint } = await groupOf('Year')
+    const year = 366 * 24 * hour
+    await failures.ignore(fingerprint, new Date(Date.now() + year - 1_000))
+    for (const until of [new Date(Date.now() + year + 60_000), new Date('9999-01-01')]) {
+      await expect(failures.ignore(fingerprint, until)).rejects.toThrow(InvalidFailureMarkError)
+    }
+  })
+})
+
+describe('inside the context of a tenant', () => {
+  test('there are its groups alone, and its part of them', async () => {
+    await fail(one, 'Inside shared')
+    await fail(two, 'Inside shared')
+    await fail(two, 'Inside foreign')
+    const foreign = await groupOf('Inside foreign')
+    await withTenant(one, async () => {
+      const { groups } = await failures.list()
+      expect(groups).toMatchObject([{ failures: 1, tenants: 1, last: { tenantId: one } }])
+      const { fingerprint } = groups[0]!
+      expect(await failures.get(fingerprint)).toMatchObject({ failures: 1, tenants: 1 })
+      await failures.resolve(fingerprint)
+      expect(await failures.get(fingerprint, { tenantId: one })).toMatchObject({ state: 'resolved' })
+      await expect(failures.list({ tenantId: two })).rejects.toThrow(TenantMismatchError)
+      await expect(failures.get(fingerprint, { tenantId: two })).rejects.toThrow(TenantMismatchError)
+      await expect(failures.reopen(fingerprint, { tenantId: two })).rejects.toThrow(TenantMismatchError)
+      await expect(failures.get(foreign.fingerprint)).rejects.toThrow(UnknownFailureGroupError)
+      await expect(failures.resolve(foreign.fingerprint)).rejects.toThrow(UnknownFailureGroupError)
+    })
+    expect((await groupOf('Inside shared')).state).toBe('open')
+    expect((await groupOf('Inside foreign')).state).toBe('open')
   })
 })
 
@@ -178,7 +303,7 @@ test('what cannot be used is refused', async () => {
   const ahead = new Date(Date.now() + 60_000)
   await expect(failures.ignore(unknown, ahead)).rejects.toThrow(UnknownFailureGroupError)
   for (const until of [new Date(0), new Date('never'), 'tomorrow']) {
-    await expect(failures.ignore(unknown, until as Date)).rejects.toThrow(InvalidRunFilterError)
+    await expect(failures.ignore(unknown, until as Date)).rejects.toThrow(InvalidFailureMarkError)
   }
   for (const filter of [
     { limit: 0 },

@@ -102,6 +102,7 @@ describe('a fingerprint', () => {
   test.each<[string, string, string, Partial<RunError>]>([
     ['another task', 'orders/cancel', 'Order 1 was refused', {}],
     ['another code', 'orders/sync', 'Order 1 was refused', { code: 'E_FUNDS' }],
+    ['another name', 'orders/sync', 'Order 1 was refused', { name: 'CardError' }],
     ['other words', 'orders/sync', 'Order 1 was lost', {}],
     ['another place', 'orders/sync', 'Order 1 was refused', { stack: null }],
   ])('is another one for %s', (_, taskId, message, more) => {

@@ -12,6 +12,7 @@ import {
   completedLaterValues,
 } from '../../src/runs/bulk/completed-later.ts'
 import { countEndedSql } from '../../src/runs/counts.ts'
+import { listSql as listFailuresSql } from '../../src/runs/failures.ts'
 import { pageSettings } from '../../src/runs/list-ended.ts'
 import { createTestPlatform, type TestPlatform } from '../../src/testing/index.ts'
 import { fillHistory, filters } from '../fixtures/history/fill.ts'
@@ -78,6 +79,17 @@ test('a page answers what the filter says, in order, and the next one goes on', 
       ...rows.map(({ id }) => id),
     ])
   }
+})
+
+test.each([
+  ['all', null],
+  ['a small tenant', 'tenant_49'],
+])('a page of failure groups of %s', async (_, tenantId) => {
+  const values = [tenantId, null, null, ['open'], null, null, 51]
+  const nodes = await explain(listFailuresSql, values)
+  expect(nodes.map((node) => node['Relation Name'])).not.toContain('platform_runs')
+  // Of all tenants, every count is read once.
+  expect(seen(nodes)).toBeLessThan(tenantId === null ? 40_000 : 3_000)
 })
 
 test('the counts of a day', async () => {

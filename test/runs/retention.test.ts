@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { failures, runs } from '../../src/default-platform.ts'
+import { recordAttempt } from '../../src/engines/trigger/record-attempt.ts'
 import { AbortTaskError, UnknownRunError } from '../../src/errors.ts'
 import { createLogger } from '../../src/log.ts'
 import { addUpCounts } from '../../src/runs/counts.ts'
@@ -45,9 +46,10 @@ async function ended(options: {
   tags?: string[]
   key?: string
   daysAgo: number
+  of?: string
 }): Promise<string> {
-  const { fail, tags = [], key, daysAgo } = options
-  const payload = { tenantId, ...(fail !== undefined && { fail }) }
+  const { fail, tags = [], key, daysAgo, of = tenantId } = options
+  const payload = { tenantId: of, ...(fail !== undefined && { fail }) }
   const { id } = await task.trigger(payload, {
     tags,
     ...(key !== undefined && { idempotencyKey: key, idempotencyKeyTtl: '365d' }),
@@ -125,7 +127,7 @@ test('the last run of a group that nobody has dealt with stays, and what goes st
   expect(await isThere(last)).toBe(false)
   expect(await failures.get(fingerprint!)).toMatchObject({ state: 'resolved', failures: 2 })
   await query(
-    `UPDATE public.platform_failure_groups SET resolved_at = now() - interval '91 days' WHERE fingerprint = $1`,
+    `UPDATE public.platform_failure_marks SET resolved_at = now() - interval '91 days' WHERE fingerprint = $1`,
     [fingerprint],
   )
   await query(
@@ -134,6 +136,71 @@ test('the last run of a group that nobody has dealt with stays, and what goes st
   )
   await upkeep()
   expect((await failures.list({ tenantId })).groups).toEqual([])
+})
+
+test('what a tenant marks is its own: the last run stays until it is resolved for all, and that of each tenant', async () => {
+  const other = await kit.tenant()
+  const ours = await ended({ daysAgo: 200, fail: 'ours' })
+  const theirs = await ended({ daysAgo: 100, fail: 'ours', of: other })
+  const { fingerprint } = await runs.get(ours)
+  const left = async () => {
+    await upkeep()
+    return await Promise.all([ours, theirs].map(isThere))
+  }
+  expect(await left()).toEqual([true, true])
+  await failures.resolve(fingerprint!, { tenantId })
+  await failures.ignore(fingerprint!, new Date(Date.now() + day), { tenantId: other })
+  expect(await left()).toEqual([true, true])
+  await failures.resolve(fingerprint!)
+  await failures.reopen(fingerprint!, { tenantId: other })
+  expect(await left()).toEqual([false, true])
+  await failures.resolve(fingerprint!)
+  expect(await left()).toEqual([false, false])
+})
+
+test('a group that was resolved for all goes, but not one that a tenant has marked otherwise since', async () => {
+  const fingerprints: string[] = []
+  for (const fail of ['goes', 'stays']) {
+    const { fingerprint } = await runs.get(await ended({ daysAgo: 100, fail }))
+    await failures.resolve(fingerprint!)
+    fingerprints.push(fingerprint!)
+  }
+  for (const [table, columns] of [
+    ['counts', ['first_at', 'last_at']],
+    ['marks', ['marked_at', 'resolved_at']],
+  ] as const) {
+    await query(
+      `UPDATE public.platform_failure_${table} SET ${columns.map((one) => `${one} = ${one} - interval '91 days'`)}
+       WHERE fingerprint = ANY($1)`,
+      [fingerprints],
+    )
+  }
+  await failures.reopen(fingerprints[1]!, { tenantId })
+  await upkeep()
+  const { groups } = await failures.list({ tenantId })
+  expect(groups.map(({ fingerprint, state }) => [fingerprint, state])).toEqual([[fingerprints[1], 'open']])
+})
+
+test('of runs that are elsewhere, the last failed attempt of a group that is open stays', async () => {
+  const { database } = await kit.platform.ready()
+  const about = { attempt: 1, taskId: task.id, tenantId, result: 'failed', startedAt: new Date() } as const
+  const error = { name: 'Error', code: null, message: 'elsewhere', stack: null }
+  const [first, last] = [crypto.randomUUID(), crypto.randomUUID()]
+  for (const runId of [first, last]) await recordAttempt(database, { ...about, runId, error })
+  await query(
+    `WITH counts AS (
+       UPDATE public.platform_failure_counts SET
+         first_at = first_at - interval '91 days', last_at = last_at - interval '91 days' WHERE tenant_id = $1)
+     UPDATE public.platform_attempts SET finished_at = finished_at - interval '91 days' WHERE tenant_id = $1`,
+    [tenantId],
+  )
+  const left = async () => {
+    await upkeep()
+    return await query('SELECT run_id AS id FROM public.platform_attempts WHERE tenant_id = $1', [tenantId])
+  }
+  expect(await left()).toEqual([{ id: last }])
+  await failures.resolve((await failures.list({ tenantId })).groups[0]!.fingerprint)
+  expect(await left()).toEqual([])
 })
 
 test('a key that a deleted failed run had is free', async () => {

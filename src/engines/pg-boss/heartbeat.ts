@@ -9,6 +9,7 @@ import { endedJob } from './job.ts'
 
 /** A worker that is silent for this long has lost its runs. */
 const silenceSeconds = 10
+const portion = 1_000
 
 /** Index: the primary key. */
 const beatSql = `
@@ -50,7 +51,7 @@ const recoverSql = `
     WHERE job.name = ANY($1::text[]) AND state = 'active' AND group_id IS NOT NULL
       AND heartbeat_on < clock_timestamp() - interval '${silenceSeconds} seconds'
       AND pg_postmaster_start_time() < clock_timestamp() - interval '${silenceSeconds} seconds'
-    LIMIT 1000
+    LIMIT ${portion}
     FOR UPDATE OF job SKIP LOCKED
   ),
   again AS (
@@ -102,5 +103,19 @@ export interface Lost {
 /** Gives runs of silent workers back. */
 export async function recoverLost(database: Database, taskIds: readonly string[]): Promise<Lost[]> {
   const failures = taskIds.map((taskId) => JSON.stringify(toKeptFailure(taskId, lostError)))
-  return (await database.query<Lost>(recoverSql, [taskIds, failures])).rows
+  const lost: Lost[] = []
+  for (;;) {
+    const { rows } = await database.query<Lost>(recoverSql, [taskIds, failures])
+    lost.push(...rows)
+    if (rows.length < portion) return lost
+  }
+}
+
+/** Of tasks that no worker here runs as well. */
+export async function recoverAllLost(database: Database): Promise<Lost[]> {
+  const { rows } = await database.query<{ name: string }>('SELECT name FROM pgboss.queue')
+  return await recoverLost(
+    database,
+    rows.map(({ name }) => name),
+  )
 }

@@ -138,7 +138,7 @@ export const jobAsRun = (job: string): string =>
     state: stateOf(job),
     output: `CASE WHEN ${job}.state = 'completed' THEN nullif(${job}.output, 'null') END`,
     error: `CASE WHEN ${job}.state <> 'completed' THEN ${errorOf(job)} END`,
-    fingerprint: `${job}.output->'failure'->>'fingerprint'`,
+    fingerprint: `CASE WHEN ${job}.state <> 'completed' THEN ${job}.output->'failure'->>'fingerprint' END`,
     attempt: attemptOf(job),
     started_at: `${job}.started_on`,
     finished_at: `${job}.completed_on`,

@@ -85,7 +85,7 @@ const settleSql = `
       state: 'answer.kind',
       output: `CASE WHEN answer.kind = 'completed' THEN nullif(answer.output, 'null') END`,
       error: `CASE WHEN answer.kind = 'failed' THEN answer.output->'error' END`,
-      fingerprint: `answer.output->'failure'->>'fingerprint'`,
+      fingerprint: `CASE WHEN answer.kind = 'failed' THEN answer.output->'failure'->>'fingerprint' END`,
       attempt: `CASE WHEN answer.kind = 'expired' THEN j.retry_count ELSE j.retry_count + 1 END`,
       started_at: `CASE WHEN answer.kind <> 'expired' THEN j.started_on END`,
       worker: '$7',

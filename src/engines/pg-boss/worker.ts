@@ -7,9 +7,7 @@
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import type { Database } from '../../db/database.ts'
-import { addUpCounts } from '../../runs/counts.ts'
-import { addUpFailures } from '../../runs/failure-counts.ts'
-import { deleteOutdated, type Retention } from '../../runs/retention.ts'
+import type { Retention } from '../../runs/retention.ts'
 import type { AnyTask } from '../../task/define.ts'
 import { execute } from '../../task/execute.ts'
 import { heldByTenant } from '../../task/outcome.ts'
@@ -19,14 +17,14 @@ import type { Boss } from './boss.ts'
 import { claim, type Held } from './claim.ts'
 import { findDue } from './due.ts'
 import { type Flight, Flights } from './flights.ts'
-import { recoverLost } from './heartbeat.ts'
+import { type Lost, recoverLost } from './heartbeat.ts'
 import { Pace } from './pace.ts'
 import { releaseHeld } from './release.ts'
 import { setAside } from './set-aside.ts'
 import { expired, handedBack, type Settlement, toSettlement } from './settle.ts'
 import { Settler } from './settler.ts'
-import { sweepEnded } from './sweep.ts'
 import { Ticker } from './ticker.ts'
+import { keepUp } from './upkeep.ts'
 
 const maxClaim = 500
 const claimAheadMs = 200
@@ -316,17 +314,17 @@ export class PgBossWorker implements Worker {
   /** A worker that was frozen or cut off, and is back, first says so: its own runs are not lost. */
   async #recover(): Promise<void> {
     await this.#flights.beat(this.#queue)
-    const lost = await recoverLost(this.#queue, [...this.#tasks.keys()])
-    recordLost(lost)
-    if (lost.length > 0)
-      this.#logger.warn({ runs: lost.length }, 'Took back runs of a worker that went silent')
+    this.#tookBack(await recoverLost(this.#queue, [...this.#tasks.keys()]))
   }
 
   async #maintain(): Promise<void> {
-    await sweepEnded(this.#queue)
-    await this.#dependencies.boss.supervise()
-    await addUpCounts(this.#queue)
-    await addUpFailures(this.#queue)
-    await deleteOutdated(this.#queue, this.#dependencies.retention)
+    await this.#flights.beat(this.#queue)
+    this.#tookBack(await keepUp(this.#queue, this.#dependencies.boss, this.#dependencies.retention))
+  }
+
+  #tookBack(lost: readonly Lost[]): void {
+    recordLost(lost)
+    if (lost.length > 0)
+      this.#logger.warn({ runs: lost.length }, 'Took back runs of a worker that went silent')
   }
 }

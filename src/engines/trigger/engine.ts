@@ -7,6 +7,7 @@ import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
 import { ConfigError, TriggerUnavailableError } from '../../errors.ts'
 import type { CountFilter, RunCount } from '../../runs/counts.ts'
+import type { Retention } from '../../runs/retention.ts'
 import { type Attempt, isFinal, type Run, type RunHandle, type RunRequest } from '../../task/run.ts'
 import type { TenantWork } from '../../tenants/work.ts'
 import {
@@ -23,6 +24,7 @@ import { Deliverer } from './deliver.ts'
 import { Enqueuer } from './enqueue.ts'
 import { Giver } from './give.ts'
 import { KeyHolders } from './idempotency.ts'
+import { type KeepingUp, keepUp } from './keep-up.ts'
 import { KnownRuns } from './known-runs.ts'
 import { Outbox } from './outbox.ts'
 import { RunReader } from './read.ts'
@@ -33,6 +35,7 @@ import { countHeld, tenantsWithOpenRun, tenantWork } from './tenant-work.ts'
 export interface TriggerEngineOptions extends ApiOptions {
   database: Database
   logger: Logger
+  retention: Retention
   /** The UUID of the tenant's row; undefined: there is no such tenant. */
   organizationOf(tenantId: string): Promise<string | undefined>
   sweepEveryMs?: number
@@ -45,15 +48,24 @@ export class TriggerEngine implements Engine {
   readonly askedAtMostEveryMs = 5_000
   readonly tenantWork: TenantWork
   readonly #api: TriggerApi
+  readonly #about: Pick<KeepingUp, 'database' | 'retention' | 'logger'>
   readonly #known: KnownRuns
   readonly #reader: RunReader
   readonly #deliverer: Deliverer
   readonly #enqueuer: Enqueuer
 
-  constructor({ database, logger, organizationOf, sweepEveryMs, ...options }: TriggerEngineOptions) {
+  constructor({
+    database,
+    logger,
+    retention,
+    organizationOf,
+    sweepEveryMs,
+    ...options
+  }: TriggerEngineOptions) {
     const api = new TriggerApi(options)
     const outbox = new Outbox(database)
     this.#api = api
+    this.#about = { database, retention, logger }
     this.#known = new KnownRuns(outbox)
     this.#reader = new RunReader(api, database, this.#known)
     const sender = new Sender(new KeyHolders(this.#reader, database))
@@ -127,6 +139,10 @@ export class TriggerEngine implements Engine {
   /** Trigger.dev shows its queues itself, and to ask it for all that waits would be one request for every task. */
   async backlog(): Promise<[]> {
     return []
+  }
+
+  async keepUp(): Promise<void> {
+    await keepUp({ ...this.#about, api: this.#api, reader: this.#reader })
   }
 
   /** What waits looks for itself (run.ts). */

@@ -93,7 +93,7 @@ export class Giver {
         return (await this.#givePortion(rest.slice(0, half))) + (await this.#givePortion(rest.slice(half)))
       }
       if (isRefusedForGood(error)) {
-        for (const { request } of rest) await outbox.refuse(request.id, storableError(error))
+        for (const { request } of rest) await outbox.refuse(request, storableError(error))
         this.#options.logger.error(
           { err: error, ...named(rest.map(({ request }) => request)) },
           'Trigger.dev refuses a run that was promised. It is failed; replay it once that is mended',

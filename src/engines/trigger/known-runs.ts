@@ -3,6 +3,7 @@
  * to be after it was accepted, and those of a transaction after it has committed; every process finds them all the same.
  */
 import { LRUCache } from 'lru-cache'
+import { describeFailure } from '../../runs/fingerprint.ts'
 import type { Run } from '../../task/run.ts'
 import type { KnownRun, Outbox } from './outbox.ts'
 import { isUuid } from './run-id.ts'
@@ -64,7 +65,7 @@ function toRun({ input, refused, createdAt }: KnownRun, request: NonNullable<Kno
     payload: input,
     output: null,
     error: refused,
-    fingerprint: null,
+    fingerprint: refused && describeFailure(request.taskId, refused).fingerprint,
     parentRunId: request.parentRunId,
     triggeredBy: request.triggeredBy,
     replayOf: request.replayOf,

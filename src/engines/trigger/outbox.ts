@@ -4,8 +4,10 @@
  */
 import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
+import { keepFailed, toKeptFailure } from '../../runs/keep-failed.ts'
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { RunRequest } from '../../task/run.ts'
+import { workerName } from './attempt-facts.ts'
 import { portions } from './portions.ts'
 
 /** A run that is to be given to Trigger.dev. */
@@ -108,8 +110,8 @@ export class Outbox {
   }
 
   /** Nobody tries this one again. */
-  async refuse(runId: string, error: RunError): Promise<void> {
-    await this.#database.query(refuseSql, [runId, JSON.stringify(error)])
+  async refuse({ id, taskId }: RunRequest, error: RunError): Promise<void> {
+    await this.#database.query(refuseSql, [id, JSON.stringify(toKeptFailure(taskId, error)), workerName()])
   }
 
   /** These were never promised to anybody. */
@@ -208,9 +210,16 @@ const acceptedSql = `
   SET request = request - 'input', next_try_at = NULL, sent_at = clock_timestamp()
   WHERE run_id = ANY ($1::uuid[]) AND trigger_id IS NULL`
 
+/** It has failed before its first attempt, and is in a failure group as any other. */
 const refuseSql = `
-  UPDATE public.platform_trigger_runs SET refused = $2, next_try_at = NULL
-  WHERE run_id = $1 AND trigger_id IS NULL`
+  WITH failed AS (
+    UPDATE public.platform_trigger_runs SET refused = $2::jsonb->'error', next_try_at = NULL
+    WHERE run_id = $1 AND trigger_id IS NULL AND refused IS NULL
+    RETURNING run_id AS id, 0 AS attempt, task_id, tenant_id, 'failed' AS result, $2::jsonb AS output,
+      now() AS started_at, $3::text AS worker
+  ),
+  ${keepFailed}
+  SELECT`
 
 const withdrawSql = `
   DELETE FROM public.platform_trigger_runs WHERE run_id = ANY ($1::uuid[]) AND trigger_id IS NULL`

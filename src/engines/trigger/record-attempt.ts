@@ -13,6 +13,8 @@ export interface FailedAttempt {
   result: 'retry' | 'failed'
   error: RunError
   startedAt: Date
+  /** This process, where it is not said. */
+  worker?: string
 }
 
 /** An attempt that is told twice is kept once. */
@@ -25,16 +27,20 @@ const recordSql = `
   ${keepFailed}
   SELECT`
 
-export async function recordAttempt(database: Database, attempt: FailedAttempt): Promise<void> {
-  const { runId, taskId, tenantId, result, error, startedAt } = attempt
-  const values = [
-    runId,
-    attempt.attempt,
-    taskId,
-    tenantId,
-    result,
-    JSON.stringify(toKeptFailure(taskId, error)),
-    startedAt,
-  ]
-  await database.query(recordSql, [...values, workerName()])
+export async function recordAttempt(
+  database: Database,
+  { runId, attempt, taskId, tenantId, result, error, startedAt, worker = workerName() }: FailedAttempt,
+): Promise<void> {
+  const kept = JSON.stringify(toKeptFailure(taskId, error))
+  await database.query(recordSql, [runId, attempt, taskId, tenantId, result, kept, startedAt, worker])
+}
+
+/** One that said that another follows, and none did. Index: the primary key. */
+const endSql = `
+  UPDATE public.platform_attempts SET result = 'failed' WHERE run_id = $1 AND attempt = $2 AND result = 'retry'`
+
+/** The last attempt of a run that has failed, whatever it has told itself. */
+export async function recordEnd(database: Database, attempt: FailedAttempt): Promise<void> {
+  await recordAttempt(database, attempt)
+  await database.query(endSql, [attempt.runId, attempt.attempt])
 }

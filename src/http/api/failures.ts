@@ -1,8 +1,9 @@
 /** Failure groups: failed attempts that are alike, and whether anybody has dealt with them. */
 import { createRoute, z } from '@hono/zod-openapi'
-import { ForbiddenError, UnknownFailureGroupError } from '../../errors.ts'
-import { type FailureGroup, failureStates } from '../../runs/failures.ts'
-import { type ApiContext, type ApiRoutes, newRoutes, tenantsWithin } from './env.ts'
+import { UnknownFailureGroupError } from '../../errors.ts'
+import { failureStates } from '../../runs/failure-marks.ts'
+import type { FailureGroup, FailureOf } from '../../runs/failures.ts'
+import { type ApiContext, type ApiRoutes, newRoutes, permit } from './env.ts'
 import { record } from './record.ts'
 import {
   jsonAnswer,
@@ -15,7 +16,7 @@ import {
   time,
   uuid,
 } from './schemas.ts'
-import { tenantAsked, tenantsAsked } from './tenants-asked.ts'
+import { tenantAsked } from './tenants-asked.ts'
 
 const count = z.int().min(0)
 
@@ -40,9 +41,20 @@ const failureSchema = z
   .openapi('Failure')
 
 const failureParam = z.object({ fingerprint: z.string().regex(/^[0-9a-f]{1,64}$/, 'is no fingerprint') })
-const tenantQuery = { tenant: slug.optional().describe('Everything is then counted of this tenant alone.') }
+const tenantQuery = { tenant: slug.optional().describe('Everything is then told of this tenant alone.') }
+const markQuery = z.strictObject({
+  tenant: slug
+    .optional()
+    .describe('It is then done for this tenant alone, and otherwise for all you may see.'),
+})
 const noSuchFailure = { 404: problemAnswer('There is no such failure for whoever asks.') }
-const done = jsonAnswer('It is done, for all tenants.', z.object({ fingerprint: z.string() }))
+const done = jsonAnswer(
+  'It is done.',
+  z.object({
+    fingerprint: z.string(),
+    tenantId: slug.nullable().describe('For whom; null: for all tenants.'),
+  }),
+)
 
 const listFailures = createRoute({
   method: 'get',
@@ -80,7 +92,7 @@ const resolveFailure = createRoute({
   path: '/failures/{fingerprint}/resolve',
   operationId: 'resolveFailure',
   summary: 'It is dealt with; open again when it comes back',
-  request: { params: failureParam },
+  request: { params: failureParam, query: markQuery },
   responses: { 200: done, ...noSuchFailure, ...problems },
 })
 
@@ -88,8 +100,12 @@ const ignoreFailure = createRoute({
   method: 'post',
   path: '/failures/{fingerprint}/ignore',
   operationId: 'ignoreFailure',
-  summary: 'It is not open before a time, whatever comes',
-  request: { params: failureParam, ...jsonBody(z.strictObject({ until: time })) },
+  summary: 'It is not open before a time, but for tenants that it has not hit so far',
+  request: {
+    params: failureParam,
+    query: markQuery,
+    ...jsonBody(z.strictObject({ until: time.describe('Ahead, at most a year.') })),
+  },
   responses: { 200: done, ...noSuchFailure, ...problems },
 })
 
@@ -98,7 +114,7 @@ const reopenFailure = createRoute({
   path: '/failures/{fingerprint}/reopen',
   operationId: 'reopenFailure',
   summary: 'It is open again',
-  request: { params: failureParam },
+  request: { params: failureParam, query: markQuery },
   responses: { 200: done, ...noSuchFailure, ...problems },
 })
 
@@ -110,7 +126,7 @@ export function failureRoutes(): ApiRoutes {
       if (tenantId === undefined) return context.json({ failures: [], next: null }, 200)
       const { groups, next } = await failuresOf(context).list({
         limit,
-        ...(tenantId !== null && { tenantId }),
+        ...of(tenantId),
         ...(task !== undefined && { taskId: task }),
         ...(state !== undefined && { states: [state] }),
         ...(after !== undefined && { after }),
@@ -121,30 +137,30 @@ export function failureRoutes(): ApiRoutes {
       const { fingerprint } = context.req.valid('param')
       const tenantId = tenantAsked(context, 'runs:read', context.req.valid('query').tenant)
       if (tenantId === undefined) throw new UnknownFailureGroupError(fingerprint)
-      const group = await failuresOf(context).get(fingerprint, tenantId === null ? {} : { tenantId })
+      const group = await failuresOf(context).get(fingerprint, of(tenantId))
       return context.json(showFailure(group), 200)
     })
     .openapi(resolveFailure, async (context) => {
       const { fingerprint } = context.req.valid('param')
-      const tenantId = await permitMark(context, fingerprint)
-      await failuresOf(context).resolve(fingerprint)
+      const tenantId = permitMark(context, fingerprint, context.req.valid('query').tenant)
+      await failuresOf(context).resolve(fingerprint, of(tenantId))
       await record(context, { action: 'failure.resolve', tenantId, subject: fingerprint })
-      return context.json({ fingerprint }, 200)
+      return context.json({ fingerprint, tenantId }, 200)
     })
     .openapi(ignoreFailure, async (context) => {
       const { fingerprint } = context.req.valid('param')
       const { until } = context.req.valid('json')
-      const tenantId = await permitMark(context, fingerprint)
-      await failuresOf(context).ignore(fingerprint, new Date(until))
+      const tenantId = permitMark(context, fingerprint, context.req.valid('query').tenant)
+      await failuresOf(context).ignore(fingerprint, new Date(until), of(tenantId))
       await record(context, { action: 'failure.ignore', tenantId, subject: fingerprint, details: { until } })
-      return context.json({ fingerprint }, 200)
+      return context.json({ fingerprint, tenantId }, 200)
     })
     .openapi(reopenFailure, async (context) => {
       const { fingerprint } = context.req.valid('param')
-      const tenantId = await permitMark(context, fingerprint)
-      await failuresOf(context).reopen(fingerprint)
+      const tenantId = permitMark(context, fingerprint, context.req.valid('query').tenant)
+      await failuresOf(context).reopen(fingerprint, of(tenantId))
       await record(context, { action: 'failure.reopen', tenantId, subject: fingerprint })
-      return context.json({ fingerprint }, 200)
+      return context.json({ fingerprint, tenantId }, 200)
     })
 }
 
@@ -152,38 +168,21 @@ function failuresOf(context: ApiContext) {
   return context.get('platform').failures
 }
 
-/**
- * A mark holds for all tenants that the group is of, so whoever makes it needs the permission for each of them. Answers
- * the tenant where there is but one.
- *
- * @throws UnknownFailureGroupError where it is of none that they may see; ForbiddenError.
- */
-async function permitMark(context: ApiContext, fingerprint: string): Promise<string | null> {
-  const seen = await tenantsOf(context, fingerprint, tenantsAsked(context, 'runs:read', undefined))
-  if (seen.length === 0) throw new UnknownFailureGroupError(fingerprint)
-  const { tenants, last } = await failuresOf(context).get(fingerprint)
-  const permitted = tenantsWithin(context, 'failures:write')
-  const own = permitted && (await tenantsOf(context, fingerprint, permitted))
-  if (own && own.length < tenants) throw new ForbiddenError('failures:write')
-  return tenants === 1 ? last.tenantId : null
+function of(tenantId: string | null): FailureOf {
+  return tenantId === null ? {} : { tenantId }
 }
 
-/** Those that the group is of; null stands for all. */
-async function tenantsOf(
-  context: ApiContext,
-  fingerprint: string,
-  tenantIds: readonly (string | null)[],
-): Promise<(string | null)[]> {
-  const asked = tenantIds.map(async (tenantId) => {
-    try {
-      await failuresOf(context).get(fingerprint, tenantId === null ? {} : { tenantId })
-      return [tenantId]
-    } catch (error) {
-      if (error instanceof UnknownFailureGroupError) return []
-      throw error
-    }
-  })
-  return (await Promise.all(asked)).flat()
+/**
+ * Whom a mark is for: the tenant whose groups they are shown, or all. What is told does not depend on who else is in the
+ * group.
+ *
+ * @throws ForbiddenError; UnknownFailureGroupError where the tenant they name is another's.
+ */
+function permitMark(context: ApiContext, fingerprint: string, named: string | undefined): string | null {
+  const tenantId = tenantAsked(context, 'runs:read', named)
+  if (tenantId === undefined) throw new UnknownFailureGroupError(fingerprint)
+  permit(context, 'failures:write', tenantId)
+  return tenantId
 }
 
 function showFailure(group: FailureGroup): z.input<typeof failureSchema> {

@@ -4,6 +4,7 @@
  */
 import { type Actor, theApp } from '../../audit/audit.ts'
 import { leaveScopes } from '../../db/scope.ts'
+import { surroundingTenant } from '../../tenants/surrounding.ts'
 import { checkFilter } from '../filter.ts'
 import type { ActionFilter, ActionKind, ActionRun, BulkAction, Edit, Selection } from './action.ts'
 import { confirm, stop } from './confirm.ts'
@@ -60,7 +61,7 @@ export function createBulkActions(ready: () => Promise<BulkDependencies>): BulkA
     act: (dependencies: BulkDependencies, within: Within) => Promise<T>,
   ): Promise<T> => {
     const dependencies = await ready()
-    const visible = narrow(within, dependencies.dispatcher.currentTenant())
+    const visible = narrow(within, surroundingTenant('bulkActions'))
     return await leaveScopes(() => act(dependencies, visible))
   }
   const previewOf = async (

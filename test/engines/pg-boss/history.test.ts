@@ -3,11 +3,15 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { runs } from '../../../src/default-platform.ts'
 import type { Engine } from '../../../src/engines/engine.ts'
+import { Boss } from '../../../src/engines/pg-boss/boss.ts'
 import { claim } from '../../../src/engines/pg-boss/claim.ts'
 import { recoverLost } from '../../../src/engines/pg-boss/heartbeat.ts'
 import { expired, settle, toSettlement } from '../../../src/engines/pg-boss/settle.ts'
 import { sweepEnded } from '../../../src/engines/pg-boss/sweep.ts'
+import { keepUp } from '../../../src/engines/pg-boss/upkeep.ts'
 import { AbortTaskError } from '../../../src/errors.ts'
+import { createLogger } from '../../../src/log.ts'
+import { deleteOutdated } from '../../../src/runs/retention.ts'
 import { defineTask } from '../../../src/task/define.ts'
 import { tenantPayload } from '../../../src/task/payload.ts'
 import { createTestPlatform, type TestPlatform } from '../../../src/testing/index.ts'
@@ -49,6 +53,17 @@ async function placesOf(runId: string): Promise<{ jobs: number; ended: number }>
     [runId],
   )
   return places!
+}
+
+/** Right after a start of Postgres nobody is taken for lost. */
+async function freshlyStartedIsOver(): Promise<void> {
+  const isOver = async () => {
+    const [row] = await query<{ over: boolean }>(
+      `SELECT pg_postmaster_start_time() < clock_timestamp() - interval '11 seconds' AS over`,
+    )
+    return row!.over
+  }
+  await expect.poll(isOver, { timeout: 20_000 }).toBe(true)
 }
 
 async function started(options: Parameters<typeof task.trigger>[1] = {}) {
@@ -128,6 +143,20 @@ test('runs of every outcome are settled in one statement', async () => {
   ])
 })
 
+test('an output that looks like a failure makes none of a run that completed', async () => {
+  const [one, two] = [await started(), await started()]
+  const failure = { fingerprint: 'f'.repeat(20), message: 'x', frame: null }
+  await settle(
+    await database(),
+    [
+      toSettlement(one, { kind: 'completed', output: { failure, error } as never }),
+      toSettlement(two, { kind: 'failed', error }),
+    ],
+    'worker',
+  )
+  expect(await runs.get(one.id)).toMatchObject({ state: 'completed', fingerprint: null, attempts: [] })
+})
+
 test('a cancelled run is moved, and its worker finds out', async () => {
   const one = await started()
   expect(await runs.cancel(one.id)).toBe(true)
@@ -156,6 +185,7 @@ test('a run that was lost for the last time is moved, and is in a failure group'
   })
   const { groups } = await kit.platform.failures.list({ tenantId })
   expect(groups).toMatchObject([{ fingerprint: run.fingerprint, errorCode: 'RUN_LOST', failures: 2 }])
+  await runs.cancel(first.id)
 })
 
 test('what ended by other hands is seen where it is, and moved by upkeep', async () => {
@@ -171,7 +201,9 @@ test('what ended by other hands is seen where it is, and moved by upkeep', async
   await end(completed, 'completed', { n: 1 })
   const look = async () => {
     const found = await engine.list({ tenantId, states: ['failed', 'expired', 'completed'], limit: 10 })
-    return found.runs.map(({ worker: _, ...run }) => run).sort((a, b) => a.state.localeCompare(b.state))
+    return found.runs
+      .map(({ worker: _, fingerprint: __, ...run }) => run)
+      .sort((a, b) => a.state.localeCompare(b.state))
   }
   const before = await look()
   expect(before).toMatchObject([
@@ -183,6 +215,49 @@ test('what ended by other hands is seen where it is, and moved by upkeep', async
   expect(await look()).toEqual(before)
   for (const id of [failed, cancelled, completed]) expect(await placesOf(id)).toEqual({ jobs: 0, ended: 1 })
   expect(await sweepEnded(await database())).toBe(0)
+})
+
+test.each([
+  ['by the backstop of pg-boss', { value: { message: 'job heartbeat timeout' } }, 'lost'],
+  ['by hand, with an error', { error: { name: 'ByHand', message: 'Stopped by 1 person' } }, 'failed'],
+  ['by hand, without one', null, 'failed'],
+  ['by hand, with something else', { error: { message: { no: 'text' }, stack: 1 } }, 'failed'],
+] as const)('what failed %s is in a failure group like any other', async (_, output, result) => {
+  const { id } = await task.trigger({ tenantId }, { maxAttempts: 2 })
+  await query(
+    `UPDATE pgboss.job SET state = 'failed', output = $2, completed_on = now() - interval '1 day',
+       started_on = now() - interval '2 days', retry_count = 1 WHERE id = $1`,
+    [id, output && JSON.stringify(output)],
+  )
+  expect(await sweepEnded(await database())).toBe(1)
+  const run = await runs.get(id)
+  expect(run).toMatchObject({ state: 'failed', attempt: 2, fingerprint: expect.any(String) })
+  expect(run.attempts).toMatchObject([{ attempt: 2, result, fingerprint: run.fingerprint, error: run.error }])
+  const { groups } = await kit.platform.failures.list({ tenantId, states: ['open'] })
+  expect(groups).toMatchObject([
+    { fingerprint: run.fingerprint, errorName: run.error!.name, failures: 1, last: { runId: id } },
+  ])
+  const { runs: found } = await runs.list({ tenantId, fingerprint: run.fingerprint! })
+  expect(found.map((one) => one.id)).toEqual([id])
+  await deleteOutdated(await database(), { keepCompletedMs: 1, keepFailedMs: 1 })
+  expect(await runs.get(id)).toMatchObject({ state: 'failed' })
+})
+
+test('an attempt that was lost is kept by upkeep before the backstop of pg-boss can take it back unseen', async () => {
+  const { id } = await started()
+  await query(`UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour' WHERE id = $1`, [id])
+  await query(`UPDATE pgboss.queue SET monitor_on = NULL`)
+  await freshlyStartedIsOver()
+  const boss = new Boss({ database: await database(), migrate: false, logger: createLogger('silent') })
+  await boss.start()
+  const day = 86_400_000
+  const lost = await keepUp(await database(), boss, { keepCompletedMs: day, keepFailedMs: day })
+  await boss.stop()
+  expect(lost).toMatchObject([{ taskId: task.id, tenantId, failed: false }])
+  expect((await runs.get(id)).attempts).toMatchObject([{ result: 'lost', error: { code: 'RUN_LOST' } }])
+  const { groups } = await kit.platform.failures.list({ tenantId })
+  expect(groups).toMatchObject([{ errorCode: 'RUN_LOST', failures: 1 }])
+  await runs.cancel(id)
 })
 
 test('who triggered a run, and what it replays, is kept on the way', async () => {

@@ -85,6 +85,7 @@ export async function anotherEngine(options: Partial<TriggerEngineOptions> = {})
     previewBranch: null,
     database: started.database,
     logger: platform.logger,
+    retention: platform.config,
     organizationOf: async (tenantId) => (await started.directory.find(tenantId))?.id,
     ...options,
   })

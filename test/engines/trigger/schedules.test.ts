@@ -1,6 +1,6 @@
 /** Schedules on Trigger.dev: its own scheduled task ticks, through its real executor, and runs go out in batches. */
 import { expect, test } from 'vitest'
-import { sql } from '../../../src/default-platform.ts'
+import { failures, sql } from '../../../src/default-platform.ts'
 import { factsKey } from '../../../src/engines/trigger/run-facts.ts'
 import { tickTaskId } from '../../../src/engines/trigger/tick.ts'
 import { defineTask } from '../../../src/task/define.ts'
@@ -66,4 +66,15 @@ test('one run for each tenant, in one batch; what is handed out again is the sam
   await sql`UPDATE public.platform_schedule_ticks SET after_tenant = '', finished_at = NULL`
   await tick()
   for (const tenantId of tenants) expect(storedOf(tenantId)).toHaveLength(1)
+})
+
+test('a tick also puts on record what Trigger.dev has ended by itself', async () => {
+  const tenantId = await newTenant()
+  const { id } = await ticked.trigger({ tenantId })
+  Object.assign(storedOf(tenantId)[0]!, { startedAt: cloud.store.now, attemptCount: 1 })
+  cloud.store.end(storedOf(tenantId)[0]!, 'CRASHED')
+  await tick()
+  expect((await failures.list({ tenantId })).groups).toMatchObject([
+    { errorCode: 'CRASHED', last: { runId: id } },
+  ])
 })

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { currentScope } from '../../../src/db/scope.ts'
-import { runs, transaction, withTenant } from '../../../src/default-platform.ts'
+import { failures, runs, transaction, withTenant } from '../../../src/default-platform.ts'
 import type { TriggerEngine, TriggerEngineOptions } from '../../../src/engines/trigger/engine.ts'
 import {
   ConfigError,
@@ -497,6 +497,10 @@ describe.concurrent('a run that a transaction has promised', () => {
       error: { code: 'TRIGGER_REFUSED', message: /no such queue/ },
     })
     expect(logsOf(id).join()).toContain('replay it once that is mended')
+    const { fingerprint, attempts } = await runs.get(id)
+    expect(attempts).toMatchObject([{ attempt: 0, result: 'failed', error: { code: 'TRIGGER_REFUSED' } }])
+    const { groups } = await failures.list({ tenantId })
+    expect(groups).toMatchObject([{ fingerprint, errorCode: 'TRIGGER_REFUSED', last: { runId: id } }])
     expect(await runs.cancel(id)).toBe(false)
     const replay = await runs.replay(id)
     expect(await runs.get(replay.id)).toMatchObject({ state: 'queued', replayOf: id })

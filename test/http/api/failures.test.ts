@@ -115,21 +115,77 @@ describe('a failure group', () => {
     ])
   })
 
-  test('of several tenants is marked by whoever may for each of them', async () => {
+  test("that others share is marked as one's own, and nobody can tell the one from the other", async () => {
+    const [one, two] = [await kit.tenant(), await kit.tenant()]
+    const [alone, shared] = [await fail(one), await fail(one, two)]
+    const until = new Date(Date.now() + 3_600_000).toISOString()
+    const member = await userOf('member', one)
+    const admin = await userOf('admin', one)
+    for (const [mark, body] of [['ignore', { until }], ['reopen'], ['resolve']] as const) {
+      for (const { fingerprint } of [alone, shared]) {
+        const path = `/failures/${fingerprint}/${mark}`
+        expect(await member.post(path, body)).toMatchObject({ status: 403 })
+        expect(await admin.post(path, body)).toMatchObject({
+          status: 200,
+          body: { fingerprint, tenantId: one },
+        })
+      }
+    }
+    const unknown = `/failures/${'f'.repeat(20)}/resolve`
+    expect(await member.post(unknown)).toMatchObject({ status: 403 })
+    const own = async ({ fingerprint }: { fingerprint: string }) => {
+      const { body } = await admin.get(`/failures/${fingerprint}`)
+      const { state, failures, tenants, hours } = body
+      return { state, failures, tenants, hours, keys: Object.keys(body) }
+    }
+    expect(await own(shared)).toEqual(await own(alone))
+    expect(await own(shared)).toMatchObject({ state: 'resolved', failures: 1, tenants: 1 })
+    const [operator, neighbour] = [await userOf('operator'), await userOf('owner', two)]
+    for (const caller of [operator, neighbour]) {
+      expect(await listed(caller, '?state=open')).toContain(shared.fingerprint)
+    }
+    const { entries } = await audit.list({ tenantIds: [one] })
+    expect(entries).toHaveLength(6)
+  })
+
+  test('is marked for all by an operator, and for one tenant that is named', async () => {
+    const [one, two] = [await kit.tenant(), await kit.tenant()]
+    const { fingerprint } = await fail(one, two)
+    const path = `/failures/${fingerprint}`
+    const operator = await userOf('operator')
+    const states = async () => {
+      const asked = ['', `?tenant=${one}`, `?tenant=${two}`].map((query) => operator.get(`${path}${query}`))
+      return (await Promise.all(asked)).map(({ body }) => body.state)
+    }
+    expect(await operator.post(`${path}/resolve?tenant=${one}`)).toMatchObject({ body: { tenantId: one } })
+    expect(await states()).toEqual(['open', 'resolved', 'open'])
+    expect(await operator.post(`${path}/resolve`)).toMatchObject({ status: 200, body: { tenantId: null } })
+    expect(await states()).toEqual(['resolved', 'resolved', 'resolved'])
+  })
+
+  test('is marked for the tenant that is named, by whoever is in several', async () => {
     const [one, two] = [await kit.tenant(), await kit.tenant()]
     const { fingerprint } = await fail(one, two)
     const path = `/failures/${fingerprint}/resolve`
-    expect(await (await userOf('owner', one)).post(path)).toMatchObject({ status: 403 })
-    expect(await (await userOf('owner', await kit.tenant())).post(path)).toMatchObject({ status: 404 })
-    expect(await (await userOf('owner', one, two)).post(path)).toMatchObject({ status: 200 })
-    expect(await (await userOf('operator')).post(path)).toMatchObject({ status: 200 })
+    const owner = await userOf('owner', one, two)
+    expect(await owner.post(path)).toMatchObject({ status: 400, body: { code: 'TENANT_NOT_CHOSEN' } })
+    expect(await owner.post(`${path}?tenant=${two}`)).toMatchObject({ status: 200, body: { tenantId: two } })
+    const stranger = await userOf('owner', await kit.tenant())
+    expect(await stranger.post(path)).toMatchObject({ status: 404 })
+    expect(await stranger.post(`${path}?tenant=${one}`)).toMatchObject({ status: 404 })
   })
 
-  test('is ignored until a time that lies ahead', async () => {
+  test('is ignored until a time that lies ahead, at most a year', async () => {
     const { fingerprint } = await fail(await kit.tenant())
     const key = await keyOf(null, ['runs:read', 'failures:write'])
-    for (const body of [{}, { until: 'later' }, { until: '2020-01-01T00:00:00Z' }]) {
+    for (const body of [{}, { until: 'later' }]) {
       expect(await key.post(`/failures/${fingerprint}/ignore`, body)).toMatchObject({ status: 400 })
+    }
+    for (const until of ['2020-01-01T00:00:00Z', '9999-01-01T00:00:00Z']) {
+      expect(await key.post(`/failures/${fingerprint}/ignore`, { until })).toMatchObject({
+        status: 422,
+        body: { code: 'FAILURE_MARK_INVALID' },
+      })
     }
     expect(await key.post('/failures/xyz/resolve')).toMatchObject({ status: 400 })
     expect(await key.post('/failures/abc/resolve')).toMatchObject({ status: 404 })

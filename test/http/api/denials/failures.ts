@@ -5,7 +5,7 @@ const pathOf = async ({ failedId }: Stage) => `/failures/${(await runs.get(faile
 
 const marks = [
   ['resolve', undefined],
-  ['ignore', { until: '2100-01-01T00:00:00Z' }],
+  ['ignore', { until: new Date(Date.now() + 86_400_000).toISOString() }],
   ['reopen', undefined],
 ] as const
 
