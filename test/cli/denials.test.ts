@@ -85,7 +85,9 @@ beforeAll(async () => {
   }
 }, 60_000)
 afterAll(async () => {
-  await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+  await owner.query(
+    `REVOKE ALL ON pgboss.version FROM ${role}; REVOKE ALL ON SCHEMA pgboss FROM ${role}; DROP ROLE ${role}`,
+  )
   await owner.end()
   await database.drop()
 })
