@@ -75,7 +75,7 @@ const pause = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/schedules/{schedule}/pause',
   operationId: 'pauseSchedule',
-  summary: 'No runs for the tenant until it is resumed; times that pass meanwhile are not made up for',
+  summary: 'No times for the tenant until it is resumed; those that pass meanwhile are not made up for',
   request: { params: forTenant },
   responses: { 200: pausedAnswer, ...problems, ...missing, ...invalid },
 })
