@@ -31,6 +31,7 @@ const run = createRoute({
   path: '/schedules/{schedule}/run',
   operationId: 'runScheduleForAll',
   summary: 'Run it now for every active tenant that has it',
+  description: 'Needs runs:trigger, for all tenants.',
   request: { params: forAll, ...runBody },
   responses: { 200: runsAnswer, ...problems, ...missing, ...invalid },
 })
