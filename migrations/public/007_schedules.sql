@@ -1,21 +1,47 @@
 -- Schedules: what tenants have otherwise than the task says, how far each is planned, and the ticks being handed out.
+-- A tick is handed out by what held at its time, however late that is: what is changed leaves behind what was before.
 
 -- Since when a tenant takes ticks: one that is created, or resumed, gets none of the time before.
 ALTER TABLE public.organizations ADD COLUMN active_since timestamptz NOT NULL DEFAULT now();
 
-CREATE FUNCTION public.note_activation() RETURNS trigger
+-- What a tenant was, up to and with a moment, and from the row before on.
+CREATE TABLE public.platform_tenant_past (
+  tenant_id text NOT NULL REFERENCES public.organizations (slug) ON UPDATE CASCADE ON DELETE CASCADE,
+  until timestamptz NOT NULL,
+  -- NULL: it was not active.
+  active_since timestamptz,
+  timezone text NOT NULL,
+  PRIMARY KEY (tenant_id, until)
+);
+
+CREATE INDEX platform_tenant_past_until ON public.platform_tenant_past (until);
+
+CREATE FUNCTION public.note_tenant_past() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+  changed_at timestamptz;
 BEGIN
-  NEW.active_since := pg_catalog.now();
+  -- The lock of planning (schedules/plan.ts): whoever plans has planned by the old time zone, or sees the new one.
+  IF NEW.timezone <> OLD.timezone THEN
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('cgk schedules', 0));
+  END IF;
+  changed_at := pg_catalog.clock_timestamp();
+  INSERT INTO public.platform_tenant_past (tenant_id, until, active_since, timezone)
+  VALUES (OLD.slug, changed_at, CASE OLD.status WHEN 'active' THEN OLD.active_since END, OLD.timezone)
+  ON CONFLICT DO NOTHING;
+  IF NEW.status = 'active' AND OLD.status <> 'active' THEN
+    NEW.active_since := changed_at;
+  END IF;
   RETURN NEW;
 END;
 $$;
 
-CREATE TRIGGER set_active_since BEFORE UPDATE ON public.organizations
-  FOR EACH ROW WHEN (NEW.status = 'active' AND OLD.status <> 'active') EXECUTE FUNCTION public.note_activation();
+CREATE TRIGGER note_past BEFORE UPDATE ON public.organizations
+  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.timezone <> OLD.timezone)
+  EXECUTE FUNCTION public.note_tenant_past();
 
--- The time zones that are in use, each found with one probe.
-CREATE INDEX organizations_active_timezone ON public.organizations (timezone) WHERE status = 'active';
+-- The time zones that are in use, each found with one probe. Of whoever was suspended, too: times may have come before.
+CREATE INDEX organizations_timezone ON public.organizations (timezone);
 
 -- One row for each schedule that a tenant has otherwise, or besides (extra), what its task says. NULL: as the task says.
 CREATE TABLE public.platform_schedules (
@@ -29,13 +55,26 @@ CREATE TABLE public.platform_schedules (
   -- Without tenantId.
   payload jsonb,
   paused_at timestamptz,
-  -- Ticks of the time before are none of this row's.
-  changed_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (tenant_id, task_id, key),
   CHECK (NOT extra OR (cron IS NOT NULL AND timezone IS NOT NULL))
 );
 
 CREATE INDEX platform_schedules_task ON public.platform_schedules (task_id, key);
+
+-- What such a row was, up to and with a moment, and from the row before on. All NULL: there was none.
+CREATE TABLE public.platform_schedule_past (
+  tenant_id text NOT NULL REFERENCES public.organizations (slug) ON UPDATE CASCADE ON DELETE CASCADE,
+  task_id text NOT NULL,
+  key text NOT NULL,
+  until timestamptz NOT NULL,
+  cron text,
+  timezone text,
+  payload jsonb,
+  paused_at timestamptz,
+  PRIMARY KEY (tenant_id, task_id, key, until)
+);
+
+CREATE INDEX platform_schedule_past_task ON public.platform_schedule_past (task_id, key, until);
 
 -- One row for each schedule: every time up to planned_until has its ticks, or was decided to have none.
 CREATE TABLE public.platform_schedule_progress (

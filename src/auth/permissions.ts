@@ -20,6 +20,7 @@ export const permissions = [
   'runs:replay',
   'runs:cancel',
   'failures:write',
+  /** When what is declared runs; an extra schedule or another payload needs runs:trigger as well. */
   'schedules:write',
   /** Which credentials there are; never their values. */
   'credentials:read',

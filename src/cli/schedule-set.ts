@@ -4,7 +4,7 @@ import type { ScheduleSettings } from '../schedules/settings.ts'
 import { jsonObject } from './arguments.ts'
 import { printJson } from './print.ts'
 import { nextText, scheduleColumns } from './schedule-text.ts'
-import { withQueue } from './session.ts'
+import { withPlatform } from './session.ts'
 import { formatTable } from './table.ts'
 
 interface Options {
@@ -38,7 +38,7 @@ Examples: cgk schedule:set rawdog orders/reconcile --cron '0 */2 * * *'
     if (!reset && Object.keys(settings).length === 0) {
       command.error('error: what is to change? Give --cron, --timezone, --payload or --reset.')
     }
-    await withQueue(async ({ schedules }) => {
+    await withPlatform(async ({ schedules }) => {
       if (reset) {
         const changed = await schedules.reset(tenant, schedule)
         if (json) return printJson({ schedule, tenantId: tenant, changed })

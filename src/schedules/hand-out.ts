@@ -9,9 +9,10 @@ import { currentScope, leaveScopes } from '../db/scope.ts'
 import type { SqlTag, Statement } from '../db/statement.ts'
 import type { Engine } from '../engines/engine.ts'
 import type { TaskRegistry } from '../task/registry.ts'
+import { isKnown } from './known.ts'
 import { findMembers, type Tick } from './members.ts'
 import { type Member, nameOfTime, scheduleTag, toRequest } from './request.ts'
-import { declaredSchedules, extraSchedule, findDeclared, type Schedule, scheduleId } from './schedule.ts'
+import { extraSchedule, findDeclared, type Schedule, scheduleId } from './schedule.ts'
 import { briefTransaction } from './transaction.ts'
 
 export interface HandOutDependencies {
@@ -32,16 +33,12 @@ export const tenantsPerBatch = 1_000
 const nextTryAfterSeconds = 30
 
 /** Hands out one batch of the oldest tick that is open. False: there is none that this process could hand out. */
-export async function handOutBatch(
-  now: Date,
-  dependencies: HandOutDependencies,
-  options: { wait: boolean },
-): Promise<boolean> {
+export async function handOutBatch(now: Date, dependencies: HandOutDependencies): Promise<boolean> {
   const { database, logger } = dependencies
   let taken: OpenTick | null = null
   try {
     return await briefTransaction(database, async () => {
-      taken = await takeTick(now, dependencies, options)
+      taken = await takeTick(now, dependencies)
       if (taken) await handOut(taken, now, dependencies)
       return taken !== null
     })
@@ -53,31 +50,23 @@ export async function handOutBatch(
   }
 }
 
-/** Without waiting, one that nobody else is handing out. With it, null may also mean that others have finished one. */
+/** One that nobody else is handing out. */
 async function takeTick(
   now: Date,
   { database: { sql }, registry }: HandOutDependencies,
-  { wait }: { wait: boolean },
 ): Promise<OpenTick | null> {
   const { rows } = await sql<OpenTick>`
     SELECT task_id AS "taskId", key, cron, timezone, nominal_at AS "nominalAt", declared_cron AS "declaredCron",
       declared_timezone AS "declaredTimezone", after_tenant AS "afterTenant", made_at AS "madeAt"
     FROM public.platform_schedule_ticks WHERE ${isOpen(sql, registry, now)}
     ORDER BY nominal_at, task_id, key, cron, timezone LIMIT 1
-    FOR UPDATE ${wait ? sql`` : sql`SKIP LOCKED`}`
+    FOR UPDATE SKIP LOCKED`
   return rows[0] ?? null
 }
 
 /** What a process with this registry can hand out. Index: platform_schedule_ticks_open. */
 export function isOpen(sql: SqlTag, registry: TaskRegistry, now: Date): Statement<never> {
-  const declared = declaredSchedules(registry)
-  return sql`
-    finished_at IS NULL AND next_try_at <= ${now} AND (
-      (task_id, key) IN (
-        SELECT * FROM unnest(
-          ${declared.map(({ taskId }) => taskId)}::text[], ${declared.map(({ key }) => key)}::text[]))
-      OR declared_cron IS NULL AND task_id = ANY(${registry.list().map(({ id }) => id)}::text[])
-    )`
+  return sql`finished_at IS NULL AND next_try_at <= ${now} AND ${isKnown(sql, registry)}`
 }
 
 async function handOut(tick: OpenTick, now: Date, dependencies: HandOutDependencies): Promise<void> {

@@ -11,6 +11,7 @@ import type { Database } from '../db/database.ts'
 import type { TaskRegistry } from '../task/registry.ts'
 import { isTimezone } from '../tenants/timezone.ts'
 import { dueTimes } from './due.ts'
+import { isKnown } from './known.ts'
 import { declaredSchedules, extraSchedule, type Schedule, scheduleId } from './schedule.ts'
 import { briefTransaction } from './transaction.ts'
 
@@ -44,34 +45,38 @@ interface NewTick extends Group {
 
 const keptDays = 7
 
-/** False: another process is planning, and this one was not to wait for it. */
-export async function plan(
-  now: Date,
-  dependencies: PlanDependencies,
-  options: { wait: boolean },
-): Promise<boolean> {
-  const { database } = dependencies
-  return await briefTransaction(database, async () => {
-    if (!(await lockPlanning(database, options))) return false
-    const all = await findPlanned(dependencies)
-    const behind = all.filter(({ until }) => until === null || until < now)
-    const groups = await findGroups(
-      database,
-      behind.filter(({ isPaused }) => !isPaused),
-    )
-    await makeTicks(database, findTicks(groups, now, dependencies), now)
-    await noteProgress(database, behind, now)
-    await forgetOldTicks(database, now)
+/** False: another process is planning. */
+export async function plan(now: Date, dependencies: PlanDependencies): Promise<boolean> {
+  return await briefTransaction(dependencies.database, async () => {
+    if (!(await tryLockPlanning(dependencies.database))) return false
+    await planUntil(now, dependencies)
     return true
   })
 }
 
-export async function lockPlanning({ sql }: Database, { wait }: { wait: boolean }): Promise<boolean> {
-  const lock = 'cgk schedules'
-  if (wait) {
-    await sql`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
-    return true
-  }
+/** In a transaction that has the lock. */
+export async function planUntil(now: Date, dependencies: PlanDependencies): Promise<void> {
+  const { database } = dependencies
+  const all = await findPlanned(dependencies)
+  const behind = all.filter(({ until }) => until === null || until < now)
+  const groups = await findGroups(
+    database,
+    behind.filter(({ isPaused }) => !isPaused),
+  )
+  await makeTicks(database, findTicks(groups, now, dependencies), now)
+  await noteProgress(database, behind, now)
+  await forgetOldTicks(now, dependencies)
+  await forgetPast(database, now)
+}
+
+/** Until the transaction ends; 007_schedules.sql takes it as well. */
+const lock = 'cgk schedules'
+
+export async function lockPlanning({ sql }: Database): Promise<void> {
+  await sql`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
+}
+
+async function tryLockPlanning({ sql }: Database): Promise<boolean> {
   const { rows } = await sql<{ mine: boolean }>`
     SELECT pg_try_advisory_xact_lock(hashtextextended(${lock}, 0)) AS mine`
   return rows[0]!.mine
@@ -100,17 +105,18 @@ async function findPlanned({ database, registry }: PlanDependencies): Promise<Pl
 }
 
 /**
- * The time zones of tenants are found by skipping through the index organizations_active_timezone: one probe for each.
- * A tenant's row stands for itself, by platform_schedules_task.
+ * The time zones of tenants are found by skipping through the index organizations_timezone: one probe for each. Those
+ * that tenants have left since the last planning were theirs for a part of that time. A tenant's row stands for itself,
+ * by platform_schedules_task. A group that comes to have no member costs a row.
  */
 async function findGroups({ sql }: Database, planned: readonly Planned[]): Promise<Group[]> {
   const { rows } = await sql<{ number: number; cron: string; timezone: string }>`
     WITH RECURSIVE zones AS (
-      (SELECT timezone FROM public.organizations WHERE status = 'active' ORDER BY timezone LIMIT 1)
+      (SELECT timezone FROM public.organizations ORDER BY timezone LIMIT 1)
       UNION ALL
       SELECT (
         SELECT timezone FROM public.organizations
-        WHERE status = 'active' AND timezone > zones.timezone ORDER BY timezone LIMIT 1
+        WHERE timezone > zones.timezone ORDER BY timezone LIMIT 1
       )
       FROM zones WHERE timezone IS NOT NULL
     ), planned AS (
@@ -118,17 +124,27 @@ async function findGroups({ sql }: Database, planned: readonly Planned[]): Promi
         ${planned.map(({ schedule }) => schedule.taskId)}::text[],
         ${planned.map(({ schedule }) => schedule.key)}::text[],
         ${planned.map(({ cron }) => cron)}::text[],
-        ${planned.map(({ timezone }) => timezone)}::text[]
-      ) WITH ORDINALITY AS planned (task_id, key, cron, timezone, number)
+        ${planned.map(({ timezone }) => timezone)}::text[],
+        ${planned.map(({ until }) => until)}::timestamptz[]
+      ) WITH ORDINALITY AS planned (task_id, key, cron, timezone, until, number)
     )
     SELECT number::int, cron, coalesce(zones.timezone, planned.timezone) AS timezone
     FROM planned LEFT JOIN zones ON planned.timezone = 'tenant' AND zones.timezone IS NOT NULL
     WHERE cron IS NOT NULL AND (planned.timezone <> 'tenant' OR zones.timezone IS NOT NULL)
     UNION
+    SELECT number::int, cron, past.timezone
+    FROM planned JOIN public.platform_tenant_past AS past ON past.until > planned.until
+    WHERE cron IS NOT NULL AND planned.timezone = 'tenant'
+    UNION
     SELECT number::int, coalesce(own.cron, planned.cron), CASE coalesce(own.timezone, planned.timezone)
       WHEN 'tenant' THEN tenant.timezone ELSE coalesce(own.timezone, planned.timezone) END
     FROM planned JOIN public.platform_schedules AS own USING (task_id, key)
-    JOIN public.organizations AS tenant ON slug = tenant_id AND status = 'active'
+    CROSS JOIN LATERAL (
+      SELECT timezone FROM public.organizations WHERE slug = own.tenant_id
+      UNION
+      SELECT past.timezone FROM public.platform_tenant_past AS past
+      WHERE past.tenant_id = own.tenant_id AND past.until > planned.until
+    ) AS tenant
     WHERE own.paused_at IS NULL AND coalesce(own.cron, planned.cron) IS NOT NULL`
   return rows.map(({ number, cron, timezone }) => ({ planned: planned[number - 1]!, cron, timezone }))
 }
@@ -177,8 +193,18 @@ async function noteProgress({ sql }: Database, planned: readonly Planned[], now:
       cron = excluded.cron, timezone = excluded.timezone, planned_until = excluded.planned_until`
 }
 
-async function forgetOldTicks({ sql }: Database, now: Date): Promise<void> {
+/** One that is open is forgotten where it is of no schedule that is known, and nobody has tried to hand it out. */
+async function forgetOldTicks(now: Date, { database: { sql }, registry }: PlanDependencies): Promise<void> {
+  const old = sql`${now}::timestamptz - make_interval(days => ${keptDays})`
   await sql`
     DELETE FROM public.platform_schedule_ticks
-    WHERE made_at < ${now}::timestamptz - make_interval(days => ${keptDays})`
+    WHERE made_at < ${old} AND (finished_at IS NOT NULL OR (next_try_at < ${old} AND NOT ${isKnown(sql, registry)}))`
+}
+
+/** A tick that is open needs what was at its time. Index: platform_schedule_ticks_open. */
+async function forgetPast({ sql }: Database, now: Date): Promise<void> {
+  const needed = sql`least(${now}::timestamptz - make_interval(days => ${keptDays}),
+    (SELECT min(nominal_at) FROM public.platform_schedule_ticks WHERE finished_at IS NULL))`
+  await sql`DELETE FROM public.platform_tenant_past WHERE until < ${needed}`
+  await sql`DELETE FROM public.platform_schedule_past WHERE until < ${needed}`
 }

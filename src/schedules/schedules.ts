@@ -22,7 +22,7 @@ export interface Schedules {
   list(options?: { tenantId?: string; count?: number }): Promise<ListedSchedule[]>
   /**
    * Changes it for a tenant; what is left out stays, null is as the task says. `extra: true` makes one that the task does
-   * not declare, and needs a cron. Times before now are none of the change's.
+   * not declare, and needs a cron. Times before now are none of the change's, also those not handed out yet.
    *
    * Throws UnknownTaskError, UnknownScheduleError, UnknownTenantError, InvalidScheduleError, InvalidPayloadError.
    */
@@ -33,7 +33,7 @@ export interface Schedules {
   ): Promise<ListedSchedule>
   /** As the task says again, pausing included; an extra one is gone. False: it was so. */
   reset(tenantId: string, schedule: string): Promise<boolean>
-  /** For one tenant, or for all. Times that come while it is paused are not made up for. */
+  /** For one tenant, or for all. Times that come while it is paused are not made up for; those before have their runs. */
   pause(schedule: string, options?: { tenantId?: string }): Promise<void>
   resume(schedule: string, options?: { tenantId?: string }): Promise<void>
   /**
@@ -82,8 +82,9 @@ export function createSchedules(ready: () => Promise<SchedulesDependencies>): Sc
       refuseOthers(schedule, tenantId)
       const isExtra = schedule.rule.cron === null
       if (isExtra && settings.cron === null) throw needsCron()
-      const changedAt = await ticker.settle()
-      await writeSettings(database, tenantId, schedule, settings, { extra: isExtra, changedAt })
+      await ticker.change((at) =>
+        writeSettings(database, tenantId, schedule, settings, { extra: isExtra, at }),
+      )
       const listed = await list({ tenantId })
       return listed.find(({ id }) => id === scheduleId(schedule))!
     },
@@ -92,28 +93,26 @@ export function createSchedules(ready: () => Promise<SchedulesDependencies>): Sc
       const dependencies = await ready()
       await requireTenant(dependencies, tenantId)
       const key = parseScheduleId(name)
-      await dependencies.ticker.settle()
-      return await deleteSettings(dependencies.database, tenantId, key)
+      const { database, ticker } = dependencies
+      return await ticker.change((at) => deleteSettings(database, tenantId, key, at))
     },
 
     async pause(name, { tenantId } = {}) {
       const dependencies = await ready()
       const { database, ticker } = dependencies
       const schedule = await find(dependencies, name, tenantId ?? null)
-      const now = await ticker.now()
-      if (tenantId === undefined) return await pauseForAll(database, schedule, now)
+      if (tenantId === undefined) return await ticker.change((at) => pauseForAll(database, schedule, at))
       await requireTenant(dependencies, tenantId)
-      await pauseForTenant(database, tenantId, schedule, now)
+      await ticker.change((at) => pauseForTenant(database, tenantId, schedule, at))
     },
 
     async resume(name, { tenantId } = {}) {
       const dependencies = await ready()
       const { database, ticker } = dependencies
       const schedule = await find(dependencies, name, tenantId ?? null)
-      const now = await ticker.now()
-      if (tenantId === undefined) return await resumeForAll(database, schedule, now)
+      if (tenantId === undefined) return await ticker.change(() => resumeForAll(database, schedule))
       await requireTenant(dependencies, tenantId)
-      await resumeForTenant(database, tenantId, schedule, now)
+      await ticker.change((at) => resumeForTenant(database, tenantId, schedule, at))
     },
 
     async run(name, { tenantId, invocation = randomUUID() } = {}) {

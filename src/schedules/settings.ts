@@ -7,6 +7,7 @@ import type { JsonValue } from '../task/json.ts'
 import { acceptPayload } from '../task/payload.ts'
 import { cronProblem, timezoneProblem } from '../task/schedule.ts'
 import { isTimezone } from '../tenants/timezone.ts'
+import { notePast } from './past.ts'
 import type { ScheduleKey } from './schedule.ts'
 
 export interface ScheduleSettings {
@@ -59,14 +60,18 @@ async function readPayload(
   return rest
 }
 
-/** One row, merged with what was there. `extra`: the schedule is the tenant's own, and has no other. */
+/** One row, merged with what was there. `extra`: the schedule is the tenant's own, and has no other. Called by `Ticker.change`. */
 export async function writeSettings(
-  { sql }: Database,
+  database: Database,
   tenantId: string,
-  { taskId, key }: ScheduleKey,
+  schedule: ScheduleKey,
   { cron, timezone, payload }: ReadSettings,
-  { extra, changedAt }: { extra: boolean; changedAt: Date },
+  { extra, at }: { extra: boolean; at: Date },
 ): Promise<void> {
+  const { sql } = database
+  const { taskId, key } = schedule
+  await notePast(database, tenantId, schedule, at)
+  if (extra) await beginPlanning(database, schedule, at)
   const kept = (given: unknown) => given === undefined
   // An extra one is checked to have a cron text before it is found to be there already, with one.
   const cronToInsert = sql`coalesce(${cron ?? null}::text, (
@@ -74,24 +79,34 @@ export async function writeSettings(
     WHERE extra AND tenant_id = ${tenantId} AND task_id = ${taskId} AND key = ${key}))`
   await sql`
     INSERT INTO public.platform_schedules AS own
-      (tenant_id, task_id, key, extra, cron, timezone, payload, changed_at)
+      (tenant_id, task_id, key, extra, cron, timezone, payload)
     VALUES (${tenantId}, ${taskId}, ${key}, ${extra}, ${cronToInsert},
-      ${timezone ?? (extra ? 'UTC' : null)}, ${payload == null ? null : sql.json(payload)}, ${changedAt})
+      ${timezone ?? (extra ? 'UTC' : null)}, ${payload == null ? null : sql.json(payload)})
     ON CONFLICT (tenant_id, task_id, key) DO UPDATE SET
       extra = excluded.extra,
       cron = CASE WHEN ${kept(cron)} THEN own.cron ELSE excluded.cron END,
       timezone = CASE WHEN ${kept(timezone)} THEN own.timezone ELSE excluded.timezone END,
-      payload = CASE WHEN ${kept(payload)} THEN own.payload ELSE excluded.payload END,
-      changed_at = excluded.changed_at`
+      payload = CASE WHEN ${kept(payload)} THEN own.payload ELSE excluded.payload END`
 }
 
-/** True: there was something otherwise. */
+/** One that is new has its first time right after this, also when nobody plans before that has come. */
+async function beginPlanning({ sql }: Database, { taskId, key }: ScheduleKey, at: Date): Promise<void> {
+  await sql`
+    INSERT INTO public.platform_schedule_progress AS known (task_id, key, planned_until)
+    VALUES (${taskId}, ${key}, ${at})
+    ON CONFLICT (task_id, key) DO UPDATE SET planned_until = greatest(known.planned_until, excluded.planned_until)`
+}
+
+/** True: there was something otherwise. Called by `Ticker.change`. */
 export async function deleteSettings(
-  { sql }: Database,
+  database: Database,
   tenantId: string,
-  { taskId, key }: ScheduleKey,
+  schedule: ScheduleKey,
+  at: Date,
 ): Promise<boolean> {
-  const { rowCount } = await sql`
+  const { taskId, key } = schedule
+  await notePast(database, tenantId, schedule, at)
+  const { rowCount } = await database.sql`
     DELETE FROM public.platform_schedules WHERE tenant_id = ${tenantId} AND task_id = ${taskId} AND key = ${key}`
   return rowCount > 0
 }

@@ -8,8 +8,9 @@ import { leaveScopes } from '../db/scope.ts'
 import type { Engine } from '../engines/engine.ts'
 import type { TaskRegistry } from '../task/registry.ts'
 import { handOutBatch, isOpen } from './hand-out.ts'
-import { plan } from './plan.ts'
+import { lockPlanning, plan, planUntil } from './plan.ts'
 import { declaredSchedules } from './schedule.ts'
+import { briefTransaction } from './transaction.ts'
 
 export interface TickerDependencies {
   database: Database
@@ -39,33 +40,35 @@ export class Ticker {
   async tick(signal?: AbortSignal): Promise<number> {
     return await leaveScopes(async () => {
       const { now, isBehind, hasOpen } = await this.#look()
-      const isPlanned = !isBehind || (await plan(now, this.#dependencies, { wait: false }))
-      if (isBehind || hasOpen) await this.#handOutAll(now, { wait: false }, signal)
+      const isPlanned = !isBehind || (await plan(now, this.#dependencies))
+      if (isBehind || hasOpen) await this.#handOutAll(now, signal)
       return isPlanned ? Math.min(lookEveryMs, 60_000 - (now.getTime() % 60_000)) : plannedElsewhereMs
     })
   }
 
   /**
-   * Everything that came until now is planned and handed out when this answers, also by others: what is changed then
-   * changes nothing of the time before. Answers that moment.
+   * Changes when or for whom schedules tick, in a transaction in which nobody plans. Everything that has come is planned
+   * before, by what holds until then; who is to have it is decided by what held at its time (members.ts), so a change
+   * need not wait until it is handed out, and cannot fail for want of an engine. `change` is told that moment.
    */
-  async settle(): Promise<Date> {
-    return await leaveScopes(async () => {
-      const { now } = await this.#look()
-      await plan(now, this.#dependencies, { wait: true })
-      for (let look = await this.#look(); look.hasOpen; look = await this.#look()) {
-        await this.#handOutAll(look.now, { wait: true })
-      }
-      return now
-    })
+  async change<T>(change: (at: Date) => Promise<T>): Promise<T> {
+    const { database } = this.#dependencies
+    return await leaveScopes(() =>
+      briefTransaction(database, async () => {
+        await lockPlanning(database)
+        const now = await this.now()
+        await planUntil(now, this.#dependencies)
+        return await change(now)
+      }),
+    )
   }
 
   async now(): Promise<Date> {
     return this.#dependencies.now() ?? (await this.#askPostgres())
   }
 
-  async #handOutAll(now: Date, options: { wait: boolean }, signal?: AbortSignal): Promise<void> {
-    while (!signal?.aborted && (await handOutBatch(now, this.#dependencies, options)));
+  async #handOutAll(now: Date, signal?: AbortSignal): Promise<void> {
+    while (!signal?.aborted && (await handOutBatch(now, this.#dependencies)));
   }
 
   /** A time has whole minutes, so what is planned up to this minute is planned. */

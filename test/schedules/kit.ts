@@ -17,7 +17,7 @@ export let database: Database
 export let engine: Engine
 /** Of the tasks that the file has; what another deploy would have is made with `deploy`. */
 export let schedules: Schedules
-let ticker: Ticker
+export let ticker: Ticker
 let moment = new Date()
 let made = 0
 
@@ -88,6 +88,48 @@ export async function changeTenant(
   value: string,
 ) {
   await database.query(`UPDATE public.organizations SET ${column} = $2 WHERE slug = $1`, [slug, value])
+}
+
+/** At a moment of the test, where Postgres notes its own. */
+export async function changeTenantAt(
+  clock: string,
+  slug: string,
+  column: 'status' | 'timezone',
+  value: string,
+) {
+  now(clock)
+  await changeTenant(slug, column, value)
+  if (value === 'active') await changeTenant(slug, 'active_since', moment.toISOString())
+  await database.query(
+    'UPDATE public.platform_tenant_past SET until = $2 WHERE tenant_id = $1 AND until < clock_timestamp()',
+    [slug, moment],
+  )
+}
+
+/** The engine, with a look at what it is asked to enqueue. */
+export function intercept(
+  real: Engine,
+  look: (requests: readonly { taskId: string }[]) => Promise<unknown>,
+): Engine {
+  return new Proxy(real, {
+    get(target, name) {
+      if (name === 'enqueue') {
+        return async (...[requests, transaction]: Parameters<Engine['enqueue']>) => {
+          await look(requests)
+          return await target.enqueue(requests, transaction)
+        }
+      }
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+/** Takes nothing, or nothing of one task. */
+export function broken(real: Engine, taskId?: string): Engine {
+  return intercept(real, async ([first]) => {
+    if (taskId === undefined || first!.taskId === taskId) throw new Error('out of order')
+  })
 }
 
 /** The runs of a tenant, oldest first. */

@@ -13,10 +13,13 @@ import { defineTask } from '../../src/task/define.ts'
 import { tenantPayload } from '../../src/task/payload.ts'
 import {
   addTenant,
+  broken,
   changeTenant,
+  changeTenantAt,
   countRuns,
   database,
   deploy,
+  engine,
   now,
   runsOf,
   schedules,
@@ -70,13 +73,23 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
       expect(await countRuns(other)).toBe(1)
     })
 
-    test('what had come before the change is handed out before it', async () => {
+    test('what had come before the change is handed out by what held before it', async () => {
       const tenantId = await addTenant()
       await tickAt('2027-03-01T02:59')
       now('2027-03-01T03:05')
       await schedules.set(tenantId, 'set/nightly', { cron: '0 3,6 * * *' })
-      expect(await countRuns(tenantId)).toBe(1)
       await tickAt('2027-03-01T03:06')
+      expect(await countRuns(tenantId)).toBe(1)
+      await tickAt('2027-03-01T06:00')
+      expect(await countRuns(tenantId)).toBe(2)
+    })
+
+    test('an extra one that is set right before its time has it', async () => {
+      const tenantId = await addTenant()
+      await tickAt('2027-03-01T03:59:50')
+      now('2027-03-01T03:59:55')
+      await schedules.set(tenantId, 'set/plain:daily', { extra: true, cron: '0 4 * * *' })
+      await tickAt('2027-03-01T04:00:01')
       expect(await countRuns(tenantId)).toBe(1)
     })
 
@@ -147,34 +160,6 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
       await database.query('DELETE FROM public.organizations WHERE slug = $1', [tenantId])
       const { rows } = await database.query('SELECT FROM public.platform_schedules')
       expect(rows).toEqual([])
-    })
-
-    test('waits for what others are handing out', async () => {
-      const [one, mine] = [await addTenant(), await addTenant()]
-      await tickAt('2027-03-01T02:59')
-      await tickAt('2027-03-01T03:00')
-      await database.query(
-        "UPDATE public.platform_schedule_ticks SET after_tenant = $1, finished_at = NULL, nominal_at = nominal_at + interval '1 day'",
-        [one],
-      )
-      now('2027-03-02T03:00')
-      const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
-      const { promise: locked, resolve: onLocked } = Promise.withResolvers<void>()
-      const other = database.transaction(async () => {
-        await database.sql`SELECT FROM public.platform_schedule_ticks FOR UPDATE`
-        onLocked()
-        await held
-        await database.sql`UPDATE public.platform_schedule_ticks SET finished_at = now()`
-      })
-      await locked
-      let isSet = false
-      const setting = schedules.set(mine, 'set/nightly', { cron: '0 4 * * *' }).then(() => {
-        isSet = true
-      })
-      await untilWaiting()
-      expect(isSet).toBe(false)
-      letGo()
-      await Promise.all([other, setting])
     })
 
     test('refuses what it cannot use, and changes nothing', async () => {
@@ -255,17 +240,15 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
       expect(await countRuns(tenantId, nightly)).toBe(1)
     })
 
-    test('what is being handed out ends', async () => {
-      const tenantId = await addTenant()
+    test('what had come before the pause and was not planned yet is handed out', async () => {
+      const [one, two] = [await addTenant(), await addTenant()]
       await tickAt('2027-03-01T02:59')
-      await tickAt('2027-03-01T03:00')
-      const before = await countRuns(tenantId)
-      await database.query(
-        "UPDATE public.platform_schedule_ticks SET nominal_at = nominal_at + interval '1 hour', after_tenant = '', finished_at = NULL",
-      )
+      now('2027-03-01T03:00:30')
+      await schedules.pause('set/nightly', { tenantId: one })
+      now('2027-03-02T03:00:30')
       await schedules.pause('set/nightly')
-      await tickAt('2027-03-01T04:00:30')
-      expect(await countRuns(tenantId)).toBe(before)
+      for (const clock of ['2027-03-02T03:30', '2027-03-03T03:00']) await tickAt(clock)
+      expect([await countRuns(one, nightly), await countRuns(two, nightly)]).toEqual([1, 2])
     })
 
     test('refuse what is not there', async () => {
@@ -276,6 +259,106 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
       await expect(schedules.resume('set/nightly', { tenantId: 'nobody' })).rejects.toThrow(
         UnknownTenantError,
       )
+    })
+  })
+
+  describe('a tick that could not be handed out, and is put off', () => {
+    /** At 03:00 by nobody, at 03:00:10 comes the change, and at 03:00:40 it is tried again. */
+    async function putOffAround(change: () => Promise<unknown>): Promise<void> {
+      await tickAt('2027-03-01T02:59')
+      await tickAt('2027-03-01T03:00', deploy([nightly, local, main, plain], broken(engine)).ticker)
+      now('2027-03-01T03:00:10')
+      await change()
+      await tickAt('2027-03-01T03:00:40')
+      await tickAt('2027-03-01T03:05')
+    }
+
+    const set = (settings: object) => (tenantId: string) => schedules.set(tenantId, 'set/nightly', settings)
+    test.each<[string, (tenantId: string) => Promise<unknown>]>([
+      ['another cron', set({ cron: '0 4 * * *' })],
+      ['another time zone', set({ timezone: 'Asia/Tokyo' })],
+      ['another payload', set({ payload: { limit: 2 } })],
+      [
+        'two changes',
+        async (tenantId) => [
+          await set({ cron: '0 4 * * *' })(tenantId),
+          await set({ cron: '0 3 * * *', timezone: 'Asia/Tokyo' })(tenantId),
+        ],
+      ],
+      ['a reset', (tenantId) => schedules.reset(tenantId, 'set/nightly')],
+      ['a pause', (tenantId) => schedules.pause('set/nightly', { tenantId })],
+      [
+        'a pause and its end',
+        async (tenantId) => [
+          await schedules.pause('set/nightly', { tenantId }),
+          await schedules.resume('set/nightly', { tenantId }),
+        ],
+      ],
+      ['a pause for all', () => schedules.pause('set/nightly')],
+      [
+        'a pause for all and its end',
+        async () => [await schedules.pause('set/nightly'), await schedules.resume('set/nightly')],
+      ],
+      ['a suspension', (tenantId) => changeTenantAt('2027-03-01T03:00:10', tenantId, 'status', 'suspended')],
+    ])('is handed out as it was before: %s', async (_, change) => {
+      const [mine, other] = [await addTenant(), await addTenant()]
+      now('2027-03-01T00:00')
+      await schedules.set(mine, 'set/nightly', { payload: { limit: 7 } })
+      await putOffAround(() => change(mine))
+      expect((await runsOf(mine)).map((run) => run.payload)).toEqual([{ tenantId: mine, limit: 7 }])
+      expect((await runsOf(other)).map((run) => run.payload)).toEqual([{ tenantId: other }])
+    })
+
+    test('to whom has been suspended and resumed; not to whom was only resumed, or came', async () => {
+      const [mine, suspended] = [await addTenant(), await addTenant()]
+      await changeTenantAt('2027-03-01T02:00', suspended, 'status', 'suspended')
+      await putOffAround(async () => {
+        await changeTenantAt('2027-03-01T03:00:05', mine, 'status', 'suspended')
+        await changeTenantAt('2027-03-01T03:00:10', mine, 'status', 'active')
+        await changeTenantAt('2027-03-01T03:00:10', suspended, 'status', 'active')
+      })
+      expect([await countRuns(mine), await countRuns(suspended)]).toEqual([1, 0])
+      await tickAt('2027-03-02T03:00')
+      expect([await countRuns(mine, nightly), await countRuns(suspended, nightly)]).toEqual([2, 1])
+    })
+
+    test("by the tenant's time zone of then", async () => {
+      const [mine, other] = [await addTenant('Asia/Tokyo'), await addTenant('Asia/Tokyo')]
+      now('2027-02-28T00:00')
+      await schedules.set(other, 'set/local:morning', { cron: '0 8 * * *' })
+      await tickAt('2027-02-28T22:59')
+      await tickAt('2027-02-28T23:00', deploy([nightly, local], broken(engine)).ticker)
+      for (const tenantId of [mine, other]) {
+        await changeTenantAt('2027-02-28T23:00:10', tenantId, 'timezone', 'Europe/Berlin')
+      }
+      await tickAt('2027-02-28T23:00:40')
+      expect([await countRuns(mine, local), await countRuns(other, local)]).toEqual([1, 1])
+    })
+
+    test('of an extra schedule that is gone', async () => {
+      const tenantId = await addTenant()
+      now('2027-03-01T00:00')
+      await schedules.set(tenantId, 'set/plain:daily', {
+        extra: true,
+        cron: '0 3 * * *',
+        payload: { limit: 3 },
+      })
+      await putOffAround(() => schedules.reset(tenantId, 'set/plain:daily'))
+      expect((await runsOf(tenantId, plain)).map((run) => run.payload)).toEqual([{ tenantId, limit: 3 }])
+      await tickAt('2027-03-02T03:00')
+      expect(await countRuns(tenantId, plain)).toBe(1)
+    })
+
+    test('and a clock that has gone back', async () => {
+      const tenantId = await addTenant()
+      await tickAt('2027-03-01T02:59')
+      await tickAt('2027-03-01T03:10', deploy([nightly], broken(engine)).ticker)
+      now('2027-03-01T02:30')
+      await schedules.set(tenantId, 'set/nightly', { cron: '0 4 * * *' })
+      await tickAt('2027-03-01T03:11')
+      expect(await countRuns(tenantId, nightly)).toBe(1)
+      await tickAt('2027-03-01T04:00')
+      expect(await countRuns(tenantId, nightly)).toBe(2)
     })
   })
 
@@ -366,13 +449,3 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
     })
   })
 })
-
-/** Answers when somebody in this database waits for a lock. */
-async function untilWaiting(): Promise<void> {
-  for (;;) {
-    const { rows } = await database.query(
-      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    )
-    if (rows.length > 0) return
-  }
-}

@@ -1,18 +1,22 @@
 /** One tick makes exactly one run for every active tenant, on both engines that are here. */
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import type { Engine } from '../../src/engines/engine.ts'
+import { lockPlanning } from '../../src/schedules/plan.ts'
 import { defineTask } from '../../src/task/define.ts'
 import { tenantPayload } from '../../src/task/payload.ts'
 import type { TaskSchedule } from '../../src/task/schedule.ts'
 import {
   addTenant,
+  broken,
   changeTenant,
+  changeTenantAt,
   countRuns,
   database,
   deploy,
   engine,
+  intercept,
   runsOf,
+  schedules,
   tickAt,
   useSchedules,
 } from './kit.ts'
@@ -278,12 +282,73 @@ describe.each(['inline', 'pg-boss'] as const)('%s', (name) => {
     )
     expect(rows[0]!.oldest).toEqual(new Date('2027-03-09T03:30Z'))
   })
+
+  test('one that is still to be handed out is not forgotten, nor what was at its time', async () => {
+    const tenantId = await addTenant('Asia/Tokyo')
+    const refusing = deploy([local], broken(engine)).ticker
+    await tickAt('2027-03-01T17:29')
+    await tickAt('2027-03-01T17:30', refusing)
+    await changeTenantAt('2027-03-01T17:31', tenantId, 'timezone', 'UTC')
+    await tickAt('2027-03-09T18:00', refusing)
+    const past = async () => (await database.query('SELECT FROM public.platform_tenant_past')).rowCount
+    expect(await past()).toBe(1)
+    await tickAt('2027-03-09T18:01')
+    // That one, and the last of those that nobody planned meanwhile.
+    expect(await countRuns(tenantId, local)).toBe(2)
+    await tickAt('2027-03-17T18:01')
+    expect(await past()).toBe(0)
+  })
+
+  test('a time zone that its last tenant has left before the time was planned', async () => {
+    const [plainly, withOwn] = [await addTenant('Asia/Tokyo'), await addTenant('Asia/Seoul')]
+    await tickAt('2027-03-01T17:29')
+    await database.query(
+      `INSERT INTO public.platform_schedules (tenant_id, task_id, key, extra, payload)
+       VALUES ($1, 'tick/local', 'default', false, '{"limit": 5}')`,
+      [withOwn],
+    )
+    for (const tenantId of [plainly, withOwn]) {
+      await changeTenantAt('2027-03-01T17:30:05', tenantId, 'timezone', 'Europe/Berlin')
+    }
+    await tickAt('2027-03-01T17:30:10')
+    expect([await countRuns(plainly, local), await countRuns(withOwn, local)]).toEqual([1, 1])
+  })
+
+  test('a time zone that its last tenant has left by being suspended before the time was planned', async () => {
+    const tenantId = await addTenant('Asia/Tokyo')
+    await tickAt('2027-03-01T17:29')
+    await changeTenantAt('2027-03-01T17:30:05', tenantId, 'status', 'suspended')
+    await tickAt('2027-03-01T17:30:10')
+    expect(await countRuns(tenantId, local)).toBe(1)
+  })
+
+  test('nobody changes a time zone or a setting while somebody plans', async () => {
+    const tenantId = await addTenant()
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+    const { promise: locked, resolve: onLocked } = Promise.withResolvers<void>()
+    const planning = database.transaction(async () => {
+      await lockPlanning(database)
+      onLocked()
+      await held
+    })
+    await locked
+    const done: string[] = []
+    const changes = [
+      changeTenant(tenantId, 'timezone', 'Asia/Tokyo').then(() => done.push('zone')),
+      schedules.set(tenantId, 'tick/nightly', { cron: '0 4 * * *' }).then(() => done.push('setting')),
+    ]
+    await untilWaiting(2)
+    await changeTenant(await addTenant(), 'status', 'suspended')
+    expect(done).toEqual([])
+    letGo()
+    await Promise.all([planning, ...changes])
+  })
 })
 
 describe('2,500 tenants', () => {
   useSchedules('pg-boss', [nightly])
 
-  test('are handed out in batches; who is suspended between two of them gets none', async () => {
+  test('are handed out in batches; who is suspended between two of them has its run wait', async () => {
     await database.query(`
       INSERT INTO public.organizations (slug, name, status)
       SELECT 'many_' || to_char(number, 'FM0000'), 'x', 'active' FROM generate_series(1, 2500) AS number`)
@@ -291,7 +356,7 @@ describe('2,500 tenants', () => {
     let batches = 0
     const suspending = intercept(engine, async (requests) => {
       batches += 1
-      if (batches === 1) await changeTenant('many_2400', 'status', 'suspended')
+      if (batches === 1) await changeTenantAt('2027-03-01T03:00:01', 'many_2400', 'status', 'suspended')
       return requests
     })
     await tickAt('2027-03-01T03:00', deploy([nightly], suspending).ticker)
@@ -300,32 +365,16 @@ describe('2,500 tenants', () => {
       SELECT count(*)::int AS runs, count(DISTINCT group_id)::int AS tenants,
         count(*) FILTER (WHERE group_id = 'many_2400')::int AS suspended
       FROM pgboss.job WHERE group_id LIKE 'many%'`)
-    expect(rows).toEqual([{ runs: 2_499, tenants: 2_499, suspended: 0 }])
+    expect(rows).toEqual([{ runs: 2_500, tenants: 2_500, suspended: 1 }])
   })
 })
 
-/** The engine, with a look at what it is asked to enqueue. */
-function intercept(
-  real: Engine,
-  look: (requests: readonly { taskId: string }[]) => Promise<unknown>,
-): Engine {
-  return new Proxy(real, {
-    get(target, name) {
-      if (name === 'enqueue') {
-        return async (...[requests, transaction]: Parameters<Engine['enqueue']>) => {
-          await look(requests)
-          return await target.enqueue(requests, transaction)
-        }
-      }
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-}
-
-/** Takes nothing, or nothing of one task. */
-function broken(real: Engine, taskId?: string): Engine {
-  return intercept(real, async ([first]) => {
-    if (taskId === undefined || first!.taskId === taskId) throw new Error('out of order')
-  })
+/** Answers when so many in this database wait for a lock. */
+async function untilWaiting(waiting: number): Promise<void> {
+  for (;;) {
+    const { rows } = await database.query(
+      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    if (rows.length === waiting) return
+  }
 }

@@ -12,7 +12,7 @@ const pause = createRoute({
   method: 'post',
   path: '/schedules/{schedule}/pause',
   operationId: 'pauseScheduleForAll',
-  summary: 'No runs for anybody until it is resumed',
+  summary: 'No times for anybody until it is resumed; what had come before has its runs',
   request: { params: forAll },
   responses: { 200: pausedAnswer, ...problems, ...missing, ...invalid },
 })
@@ -31,6 +31,7 @@ const run = createRoute({
   path: '/schedules/{schedule}/run',
   operationId: 'runScheduleForAll',
   summary: 'Run it now for every active tenant that has it',
+  description: 'Needs runs:trigger, for all tenants.',
   request: { params: forAll, ...runBody },
   responses: { 200: runsAnswer, ...problems, ...missing, ...invalid },
 })

@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { UnknownScheduleError } from '../../errors.ts'
 import type { ListedSchedule } from '../../schedules/list.ts'
 import { parseScheduleId, scheduleId } from '../../schedules/schedule.ts'
-import { type ApiContext, type ApiRoutes, newRoutes, permittedTenants } from './env.ts'
+import { type ApiContext, type ApiRoutes, newRoutes, permit, permittedTenants } from './env.ts'
 import { record } from './record.ts'
 import {
   invalid,
@@ -43,6 +43,8 @@ const set = createRoute({
   path: '/tenants/{tenantId}/schedules/{schedule}',
   operationId: 'setSchedule',
   summary: 'Change it for the tenant; what is left out stays, null is as the task says',
+  description:
+    'Needs schedules:write. A payload, and an extra schedule whatever of it is set, need runs:trigger as well: they trigger the task with what whoever asks has chosen.',
   request: {
     params: forTenant,
     ...jsonBody(
@@ -75,7 +77,7 @@ const pause = createRoute({
   method: 'post',
   path: '/tenants/{tenantId}/schedules/{schedule}/pause',
   operationId: 'pauseSchedule',
-  summary: 'No runs for the tenant until it is resumed; times that pass meanwhile are not made up for',
+  summary: 'No times for the tenant until it is resumed; those that pass meanwhile are not made up for',
   request: { params: forTenant },
   responses: { 200: pausedAnswer, ...problems, ...missing, ...invalid },
 })
@@ -94,6 +96,7 @@ const run = createRoute({
   path: '/tenants/{tenantId}/schedules/{schedule}/run',
   operationId: 'runSchedule',
   summary: 'Run it now for the tenant, paused or not',
+  description: 'Needs runs:trigger.',
   request: { params: forTenant, ...runBody },
   responses: {
     200: runsAnswer,
@@ -116,7 +119,8 @@ export function scheduleRoutes(): ApiRoutes {
       const { tenantId, schedule } = context.req.valid('param')
       const { extra = false, ...settings } = context.req.valid('json')
       await openTenant(context, tenantId, 'schedules:write')
-      if (!extra) await requireHere(context, tenantId, schedule)
+      const isExtra = extra || (await requireHere(context, tenantId, schedule)).origin === 'extra'
+      if (isExtra || settings.payload !== undefined) permit(context, 'runs:trigger', tenantId)
       const listed = await context.get('platform').schedules.set(tenantId, schedule, { ...settings, extra })
       const details = { cron: listed.cron, timezone: listed.timezone, extra }
       await record(context, { action: 'schedule.set', tenantId, subject: listed.id, details })
@@ -174,10 +178,15 @@ async function listAll(context: ApiContext, count: number): Promise<ListedSchedu
 }
 
 /** One that runs for another tenant alone is none here, and not to be told from one that is not there. */
-async function requireHere(context: ApiContext, tenantId: string, name: string): Promise<void> {
+async function requireHere(context: ApiContext, tenantId: string, name: string): Promise<ListedSchedule> {
   const id = idOf(name)
-  const here = (await context.get('platform').schedules.list({ tenantId, count: 0 })).map((one) => one.id)
-  if (!here.includes(id)) throw new UnknownScheduleError(id, here)
+  const listed = await context.get('platform').schedules.list({ tenantId, count: 0 })
+  const here = listed.find((one) => one.id === id)
+  if (here) return here
+  throw new UnknownScheduleError(
+    id,
+    listed.map((one) => one.id),
+  )
 }
 
 function idOf(name: string): string {

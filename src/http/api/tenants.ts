@@ -7,7 +7,7 @@ import { resumeTenant, suspendTenant } from '../../tenants/suspend.ts'
 import type { Tenant } from '../../tenants/tenant.ts'
 import { isTimezone } from '../../tenants/timezone.ts'
 import { updateTenant } from '../../tenants/update.ts'
-import { type ApiContext, type ApiRoutes, newRoutes, permit, permittedTenants } from './env.ts'
+import { type ApiRoutes, newRoutes, permit, permittedTenants } from './env.ts'
 import { cutPage } from './page.ts'
 import { record } from './record.ts'
 import { jsonAnswer, jsonBody, pageQuery, problemAnswer, problems, reason, slug, time } from './schemas.ts'
@@ -148,8 +148,14 @@ export function tenantRoutes(): ApiRoutes {
       await openTenant(context, tenantId, 'tenants:write')
       const asked = context.req.valid('json')
       const { tenants } = await context.get('platform').ready()
-      if (asked.timezone !== undefined) await settleSchedules(context)
-      const changed = await updateTenant(tenants, tenantId, asked)
+      const changed =
+        asked.timezone === undefined
+          ? await updateTenant(tenants, tenantId, asked)
+          : await (await context.get('platform').ticker()).change(() =>
+              updateTenant(tenants, tenantId, asked),
+            )
+      // Once more, for it is committed only now.
+      tenants.directory.invalidate(tenantId)
       const details = { name: asked.name ?? null, timezone: asked.timezone ?? null }
       await record(context, { action: 'tenant.change', tenantId, details })
       return context.json(showTenant(changed), 200)
@@ -182,11 +188,6 @@ export function tenantRoutes(): ApiRoutes {
       await record(context, { action: 'tenant.delete', tenantId, reason, details: { force } })
       return context.body(null, 204)
     })
-}
-
-/** What has come by the time zone of before is the time before's. */
-async function settleSchedules(context: ApiContext): Promise<void> {
-  await (await context.get('platform').ticker()).settle()
 }
 
 function showTenant(tenant: Tenant): z.input<typeof tenantSchema> {

@@ -130,6 +130,41 @@ describe('changing one for a tenant', () => {
     expect(await admin.delete(extra)).toMatchObject({ body: { changed: true } })
   })
 
+  test('whoever may not trigger runs changes when a task runs, and not with what or whether', async () => {
+    const extra = `/tenants/${tenantId}/schedules/api%2Freconcile%3Awide`
+    const planner = await keyOf(tenantId, ['schedules:write', 'runs:read'])
+    const [none, given] = [{ cron: '0 4 * * *', extra: true }, { hours: 2 }]
+    const refused = {
+      status: 403,
+      body: { code: 'FORBIDDEN', detail: expect.stringContaining('runs:trigger') },
+    }
+    expect(await planner.put(extra, none)).toMatchObject(refused)
+    expect(await planner.put(extra, { ...none, payload: given })).toMatchObject(refused)
+    for (const payload of [given, null]) expect(await planner.put(path, { payload })).toMatchObject(refused)
+    expect(await listOf(admin)).toMatchObject([{ origin: 'task' }])
+    await admin.put(extra, none)
+    for (const body of [{ cron: '* * * * *' }, { timezone: 'UTC', extra: true }]) {
+      expect(await planner.put(extra, body)).toMatchObject(refused)
+    }
+    for (const schedule of [path, extra]) {
+      expect(await planner.post(`${schedule}/run`, {})).toMatchObject(refused)
+    }
+    expect(
+      await (await keyOf(null, ['schedules:write'])).post('/schedules/api%2Freconcile/run', {}),
+    ).toMatchObject(refused)
+    expect(await planner.put(path, { cron: '0 4 * * *' })).toMatchObject({ status: 200 })
+    for (const schedule of [path, extra])
+      expect(await planner.delete(schedule)).toMatchObject({ status: 200 })
+    const both = await keyOf(tenantId, ['schedules:write', 'runs:trigger'])
+    expect(await both.put(extra, none)).toMatchObject({ status: 200 })
+    expect(await both.put(path, { payload: given })).toMatchObject({ status: 200 })
+    const triggering = await keyOf(tenantId, ['runs:trigger'])
+    expect(await triggering.put(extra, none)).toMatchObject({
+      status: 403,
+      body: { detail: expect.stringContaining('schedules:write') },
+    })
+  })
+
   test('what a task marks in payloads is for those who may read it', async () => {
     const payload = { hours: 2, contact: 'maya@example.com' }
     expect((await admin.put(path, { payload })).body.payload).toEqual({ hours: 2, contact: '[masked]' })

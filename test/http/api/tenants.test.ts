@@ -6,8 +6,14 @@ import { type Caller, keyOf, kit, onPlatform, userOf } from './kit.ts'
 import { recorded } from './people.ts'
 
 const note = defineTask({ id: 'api/note', payload: tenantPayload({}), run: () => 'done' })
+const everyMinute = defineTask({
+  id: 'api/minute',
+  payload: tenantPayload({}),
+  schedules: [{ cron: '* * * * *', timezone: 'tenant' }],
+  run: () => 'done',
+})
 
-onPlatform({ tasks: [note] })
+onPlatform({ tasks: [note, everyMinute] })
 
 let operator: Caller
 beforeEach(async () => {
@@ -106,6 +112,24 @@ describe('PATCH /tenants/:id', () => {
     expect(await operator.patch(path, {})).toMatchObject({ status: 400 })
     expect(await operator.patch(path, { timezone: 'Mars/Olympus' })).toMatchObject({ status: 400 })
   })
+})
+
+test('what had come by the time zone of before is planned before it changes', async () => {
+  const tenantId = await kit.tenant({ timezone: 'Asia/Kathmandu' })
+  const { database } = await kit.platform.ready()
+  await kit.tick()
+  await database.query("UPDATE public.organizations SET active_since = now() - interval '1 hour'")
+  await database.query(
+    "UPDATE public.platform_schedule_progress SET planned_until = now() - interval '61 seconds'",
+  )
+  await operator.patch(`/tenants/${tenantId}`, { timezone: 'Pacific/Apia' })
+  const { rows } = await database.query<{ timezone: string }>(
+    "SELECT DISTINCT timezone FROM public.platform_schedule_ticks WHERE timezone IN ('Asia/Kathmandu', 'Pacific/Apia')",
+  )
+  expect(rows).toEqual([{ timezone: 'Asia/Kathmandu' }])
+  await kit.tick()
+  const { runs } = await kit.platform.runs.list({ tenantId })
+  expect(runs.length).toBeGreaterThan(0)
 })
 
 describe('suspending and resuming', () => {
