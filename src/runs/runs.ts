@@ -8,7 +8,7 @@ import { UnknownRunError } from '../errors.ts'
 import type { Dispatcher } from '../task/dispatcher.ts'
 import { type NewStart, readNewStart, readWaitOptions, type WaitOptions } from '../task/options.ts'
 import type { Attempt, Run, RunHandle } from '../task/run.ts'
-import { withinTenant } from '../tenants/surrounding.ts'
+import { surroundingTenant, withinTenant } from '../tenants/surrounding.ts'
 import type { BulkActions } from './bulk/bulk.ts'
 import { type CountFilter, checkCountFilter, type RunCount } from './counts.ts'
 import { checkFilter } from './filter.ts'
@@ -56,7 +56,7 @@ export function createRuns(
 ): Runs {
   /** The run, where it is one of the surrounding tenant. */
   const find = async (engine: Engine, runId: string): Promise<Run> => {
-    const tenantId = dispatcher().currentTenant()
+    const tenantId = surroundingTenant('runs')
     const run = await engine.get(runId)
     if (!run || (tenantId !== null && tenantId !== run.tenantId)) throw new UnknownRunError(runId)
     return run
@@ -64,7 +64,7 @@ export function createRuns(
   /** False: the run was past it already. */
   const steer = async (runId: string, attempt: (engine: Engine) => Promise<boolean>): Promise<boolean> => {
     const { engine } = await ready()
-    if (dispatcher().currentTenant() !== null) await find(engine, runId)
+    if (surroundingTenant('runs') !== null) await find(engine, runId)
     if (await attempt(engine)) return true
     await find(engine, runId)
     return false
@@ -78,12 +78,12 @@ export function createRuns(
     },
 
     async list(filter = {}) {
-      const checked = withinTenant(checkFilter(filter), dispatcher().currentTenant(), 'Runs')
+      const checked = withinTenant(checkFilter(filter), surroundingTenant('runs'), 'Runs')
       return await (await ready()).engine.list(checked)
     },
 
     async counts(filter = {}) {
-      const checked = checkCountFilter(withinTenant(filter, dispatcher().currentTenant(), 'Runs'), new Date())
+      const checked = checkCountFilter(withinTenant(filter, surroundingTenant('runs'), 'Runs'), new Date())
       return await (await ready()).engine.counts(checked)
     },
 
@@ -109,25 +109,25 @@ export function createRuns(
 
     async wait(runId, options = {}) {
       const waiting = readWaitOptions(options)
-      const tenantId = dispatcher().currentTenant()
+      const tenantId = surroundingTenant('runs')
       return await (await ready()).waiter.wait(runId, { ...waiting, tenantId })
     },
 
     async logs(runId, options) {
       const { engine, logs } = await ready()
-      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      if (surroundingTenant('runs') !== null) await find(engine, runId)
       return await logs.read(runId, options)
     },
 
     async *followLogs(runId, options) {
       const { engine, logs } = await ready()
-      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      if (surroundingTenant('runs') !== null) await find(engine, runId)
       yield* logs.follow(runId, options)
     },
 
     async progress(runId) {
       const { engine, logs } = await ready()
-      if (dispatcher().currentTenant() !== null) await find(engine, runId)
+      if (surroundingTenant('runs') !== null) await find(engine, runId)
       return await logs.progress(runId)
     },
   }

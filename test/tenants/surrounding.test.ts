@@ -1,6 +1,6 @@
 /** What code inside a tenant's context may ask of the platform, and what only code outside may. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { audit, withTenant } from '../../src/default-platform.ts'
+import { audit, bulkActions, runs, withTenant } from '../../src/default-platform.ts'
 import { ContextEndedError, InsideTenantError, TenantMismatchError } from '../../src/errors.ts'
 import {
   refuseInsideTenant,
@@ -61,4 +61,17 @@ test('what outlives a context does not find itself outside', async () => {
   const late = await withTenant(one, () => [over.then(() => surroundingTenant('it'))])
   resolve()
   await expect(late[0]).rejects.toThrow(ContextEndedError)
+})
+
+test('runs of all tenants are not to be had by outliving a context', async () => {
+  const { promise: over, resolve } = Promise.withResolvers<void>()
+  const late = await withTenant(one, () => ({
+    asked: over.then(async () => {
+      for (const ask of [() => runs.list(), () => runs.counts(), () => bulkActions.list()]) {
+        await expect(ask()).rejects.toThrow(ContextEndedError)
+      }
+    }),
+  }))
+  resolve()
+  await late.asked
 })
