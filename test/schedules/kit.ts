@@ -98,12 +98,15 @@ export async function changeTenantAt(
   value: string,
 ) {
   now(clock)
-  await changeTenant(slug, column, value)
-  if (value === 'active') await changeTenant(slug, 'active_since', moment.toISOString())
-  await database.query(
-    'UPDATE public.platform_tenant_past SET until = $2 WHERE tenant_id = $1 AND until < clock_timestamp()',
-    [slug, moment],
-  )
+  const { sql } = database
+  // What is handed out at the same time sees the moment of the test, or nothing of it.
+  await database.transaction(async () => {
+    await sql`UPDATE public.organizations SET ${sql.identifier(column)} = ${value} WHERE slug = ${slug}`
+    if (value === 'active')
+      await sql`UPDATE public.organizations SET active_since = ${moment} WHERE slug = ${slug}`
+    await sql`
+      UPDATE public.platform_tenant_past SET until = ${moment} WHERE tenant_id = ${slug} AND until < clock_timestamp()`
+  })
 }
 
 /** The engine, with a look at what it is asked to enqueue. */
