@@ -25,6 +25,17 @@ export interface AuditRecord {
   details: Record<string, string | number | boolean | null>
 }
 
+/** What has been done, before it is said by whom. */
+export interface Deed {
+  /** `tenant.suspend`: what it was done to, and what was done. */
+  action: string
+  tenantId: string | null
+  subject?: string
+  reason?: string | undefined
+  /** Counts and names; never a payload, never a secret. */
+  details?: AuditRecord['details']
+}
+
 export interface AuditEntry extends AuditRecord {
   id: string
   at: Date

@@ -116,7 +116,7 @@ export async function revokeApiKey(
   by: Actor,
   { of }: { of?: string | null } = {},
 ): Promise<boolean> {
-  const key = await findKey(auth, idOrPrefix)
+  const key = await findApiKey(auth, idOrPrefix)
   if (of !== undefined && key.tenantId !== of) throw new UnknownApiKeyError()
   if (by) refuseOthersKey(by, key.tenantId)
   const { rowCount } = await auth.database.query(
@@ -126,7 +126,11 @@ export async function revokeApiKey(
   return rowCount === 1
 }
 
-async function findKey(auth: AuthDeps, idOrPrefix: string): Promise<{ id: string; tenantId: string | null }> {
+/** Named as for revokeApiKey. @throws UnknownApiKeyError. */
+export async function findApiKey(
+  auth: AuthDeps,
+  idOrPrefix: string,
+): Promise<{ id: string; tenantId: string | null }> {
   if (!isId(idOrPrefix) && !isKeyPrefix(idOrPrefix)) throw new UnknownApiKeyError()
   const { rows } = await auth.database.query<{ id: string; tenantId: string | null }>(
     `SELECT api_keys.id, slug AS "tenantId"

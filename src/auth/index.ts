@@ -3,6 +3,7 @@ export { parseEmail, parsePassword } from './account-text.ts'
 export {
   type ApiKeyInfo,
   createApiKey,
+  findApiKey,
   type KeyFilter,
   listApiKeys,
   type NewApiKey,

@@ -53,3 +53,10 @@ export function list(text: string, before: readonly string[] = []): string[] {
 export function repeated(text: string, before: readonly string[] = []): string[] {
   return [...before, text]
 }
+
+/** Why, for the audit log: as the HTTP API takes it. */
+export function reasonText(text: string): string {
+  const reason = text.trim()
+  if (reason !== '' && reason.length <= 1_000) return reason
+  throw new InvalidArgumentError('It must say why, in 1 to 1000 characters.')
+}

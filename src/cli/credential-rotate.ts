@@ -9,7 +9,8 @@ import type { Database } from '../db/database.ts'
 import { UnknownTenantError } from '../errors.ts'
 import { plural } from './print.ts'
 import { startProgress } from './progress.ts'
-import { withPlatform } from './session.ts'
+import { record } from './record.ts'
+import { type Jobs, withPlatform } from './session.ts'
 
 const steps = `
 To replace a key without a pause:
@@ -21,14 +22,16 @@ export const credentialRotate = new Command('credential:rotate')
   .description('encrypt all credentials with the first key; exit 1 when some could not be read')
   .addHelpText('after', steps)
   .action(async () => {
-    await withPlatform(async ({ listTenants }, platform) => {
+    await withPlatform(async (jobs, platform) => {
       const { database } = await platform.ready()
-      const tenants = await listTenants()
+      const tenants = await jobs.listTenants()
       const progress = startProgress(tenants.length, 'Rotating')
       let [rotated, failed] = [0, 0]
       try {
         for (const { slug } of tenants) {
           const rotation = await rotateTenant(database, platform.keys, slug)
+          // One by one: a rotation that is cut off has told of those that it did.
+          if (rotation.rotated > 0) await recordRotation(jobs, rotation)
           rotated += rotation.rotated
           failed += rotation.failed.length
           progress.step(resultLine(rotation))
@@ -49,6 +52,11 @@ async function rotateTenant(database: Database, keys: KeyRings, tenantId: string
     if (!(error instanceof UnknownTenantError)) throw error
     return { tenantId, rotated: 0, current: 0, failed: [{ service: '', key: '', error }] }
   }
+}
+
+async function recordRotation(jobs: Jobs, { tenantId, rotated, failed }: Rotation): Promise<void> {
+  const details = { rotated, failed: failed.length }
+  await record(jobs, { action: 'credential.rotate', tenantId, details })
 }
 
 function resultLine({ tenantId, rotated, current, failed }: Rotation): string {

@@ -5,6 +5,7 @@
 import { Command } from 'commander'
 import type { ServiceName } from '../services/registry.ts'
 import { askHidden, readStdin } from './hidden-value.ts'
+import { record } from './record.ts'
 import { withPlatform } from './session.ts'
 
 export const credentialSet = new Command('credential:set')
@@ -16,8 +17,10 @@ export const credentialSet = new Command('credential:set')
   .action(async (tenant: string, service: string, key: string) => {
     await refuseUnknownKey(service, key)
     const value = await readValue(`${service} ${key} of ${tenant}`)
-    await withPlatform(async ({ setCredential }) => {
-      await setCredential(tenant, service as ServiceName, { [key]: value })
+    await withPlatform(async (jobs) => {
+      await jobs.setCredential(tenant, service as ServiceName, { [key]: value })
+      const details = { keys: key }
+      await record(jobs, { action: 'credential.set', tenantId: tenant, subject: service, details })
       console.log(
         `Set ${service} ${key} of ${tenant}. Check it with: cgk credential:verify ${tenant} ${service}`,
       )

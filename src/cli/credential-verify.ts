@@ -4,6 +4,7 @@ import { UnknownTenantError } from '../errors.ts'
 import type { ServiceName } from '../services/registry.ts'
 import type { CredentialCheck } from '../services/verify.ts'
 import { printJson } from './print.ts'
+import { record } from './record.ts'
 import { type Jobs, withPlatform } from './session.ts'
 import { type Column, formatTable } from './table.ts'
 
@@ -28,7 +29,7 @@ export const credentialVerify = new Command('credential:verify')
       if ((tenant === undefined) === (all === undefined)) command.error('error: give a tenant, or --all')
       await withPlatform(async (jobs) => {
         const checks = service
-          ? [await jobs.verifyCredential(tenant!, service as ServiceName)]
+          ? [await verify(jobs, tenant!, service as ServiceName)]
           : await verifyTenants(jobs, tenant)
         if (json) printJson(checks)
         else console.log(checks.length === 0 ? 'No credentials.' : formatTable(checks, columns))
@@ -56,10 +57,18 @@ async function servicesOf(jobs: Jobs, tenantId: string): Promise<ServiceName[]> 
   return [...new Set(stored.map(({ service }) => service as ServiceName))]
 }
 
+/** What the provider says holds runs or lets them go, so it is told. */
+async function verify(jobs: Jobs, tenantId: string, service: ServiceName): Promise<CredentialCheck> {
+  const check = await jobs.verifyCredential(tenantId, service)
+  const details = { result: check.result }
+  await record(jobs, { action: 'credential.verify', tenantId, subject: service, details })
+  return check
+}
+
 /** What one tenant lacks must not keep the others from being looked at. */
 async function verifyOne(jobs: Jobs, tenantId: string, service: ServiceName): Promise<CredentialCheck> {
   try {
-    return await jobs.verifyCredential(tenantId, service)
+    return await verify(jobs, tenantId, service)
   } catch (error) {
     if (!(error instanceof jobs.JobsError)) throw error
     return { tenantId, service, result: 'unknown', error: { code: error.code, message: error.message } }

@@ -4,6 +4,7 @@ import { longestIgnoreMs } from '../runs/failure-marks.ts'
 import { parseDuration } from '../task/duration.ts'
 import { given } from './given.ts'
 import { timeText } from './print.ts'
+import { record } from './record.ts'
 import { withQueue } from './session.ts'
 
 interface Options {
@@ -17,8 +18,9 @@ export const failureResolve = new Command('failure:resolve')
   .argument('<failure>', 'as failure:list names it')
   .option(...tenantOption)
   .action(async (fingerprint: string, options: Options) => {
-    await withQueue(async ({ failures }) => {
-      await failures.resolve(fingerprint, ofTenant(options))
+    await withQueue(async (jobs) => {
+      await jobs.failures.resolve(fingerprint, ofTenant(options))
+      await record(jobs, { action: 'failure.resolve', ...marked(fingerprint, options) })
       console.log(`Resolved ${fingerprint}${forWhom(options)}.`)
     })
   })
@@ -29,9 +31,11 @@ export const failureIgnore = new Command('failure:ignore')
   .requiredOption('--for <duration>', 'like 12h or 7d', duration)
   .option(...tenantOption)
   .action(async (fingerprint: string, { for: ms, ...options }: Options & { for: number }) => {
-    await withQueue(async ({ failures }) => {
+    await withQueue(async (jobs) => {
       const until = new Date(Date.now() + ms)
-      await failures.ignore(fingerprint, until, ofTenant(options))
+      await jobs.failures.ignore(fingerprint, until, ofTenant(options))
+      const details = { until: until.toISOString() }
+      await record(jobs, { action: 'failure.ignore', ...marked(fingerprint, options), details })
       console.log(`Ignored ${fingerprint}${forWhom(options)} until ${timeText(until)}.`)
     })
   })
@@ -41,14 +45,19 @@ export const failureReopen = new Command('failure:reopen')
   .argument('<failure>', 'as failure:list names it')
   .option(...tenantOption)
   .action(async (fingerprint: string, options: Options) => {
-    await withQueue(async ({ failures }) => {
-      await failures.reopen(fingerprint, ofTenant(options))
+    await withQueue(async (jobs) => {
+      await jobs.failures.reopen(fingerprint, ofTenant(options))
+      await record(jobs, { action: 'failure.reopen', ...marked(fingerprint, options) })
       console.log(`Reopened ${fingerprint}${forWhom(options)}.`)
     })
   })
 
 function ofTenant({ tenant: tenantId }: Options): { tenantId?: string } {
   return given({ tenantId })
+}
+
+function marked(subject: string, { tenant }: Options): { tenantId: string | null; subject: string } {
+  return { tenantId: tenant ?? null, subject }
 }
 
 function forWhom({ tenant }: Options): string {

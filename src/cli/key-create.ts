@@ -4,6 +4,7 @@ import { keyScopes, type Permission } from '../auth/permissions.ts'
 import type { Duration } from '../task/duration.ts'
 import { list } from './arguments.ts'
 import { printJson, timeText } from './print.ts'
+import { record } from './record.ts'
 import { withPeople } from './with-people.ts'
 
 interface Options {
@@ -27,7 +28,7 @@ export const keyCreate = new Command('key:create')
     if ((tenant === undefined) === (platform === undefined)) {
       command.error('error: give either --tenant or --platform')
     }
-    await withPeople(async ({ createApiKey }, auth) => {
+    await withPeople(async ({ createApiKey }, auth, started) => {
       const key = await createApiKey(
         auth,
         {
@@ -38,6 +39,12 @@ export const keyCreate = new Command('key:create')
         },
         null,
       )
+      await record(started, {
+        action: 'key.create',
+        tenantId: key.tenantId,
+        subject: key.id,
+        details: { prefix: key.prefix, scopes: key.scopes.join(', ') },
+      })
       if (json) return printJson(key)
       console.log(key.key)
       const end = key.expiresAt ? `It expires ${timeText(key.expiresAt)}.` : 'It does not expire.'

@@ -1,9 +1,9 @@
 /** `cgk run:cancel`: ends open runs; those that run get their signal aborted. One by its id at once, many after a look. */
 import { Command } from 'commander'
-import { cliActor } from './actor.ts'
 import { carryOut } from './bulk-action.ts'
 import { addBulkOptions, type BulkOptions, readSelection } from './bulk-options.ts'
 import { printJson } from './print.ts'
+import { record } from './record.ts'
 import { withQueue } from './session.ts'
 
 export const runCancel = addBulkOptions(new Command('run:cancel'))
@@ -18,20 +18,11 @@ export const runCancel = addBulkOptions(new Command('run:cancel'))
   })
 
 async function cancelOne(id: string, { reason, json }: BulkOptions): Promise<void> {
-  await withQueue(async ({ audit, runs }) => {
-    const cancelled = await runs.cancel(id)
-    const run = await runs.get(id)
+  await withQueue(async (jobs) => {
+    const cancelled = await jobs.runs.cancel(id)
+    const run = await jobs.runs.get(id)
     if (cancelled) {
-      const { tenantId } = run
-      const actor = cliActor()
-      await audit.record({
-        actor,
-        action: 'run.cancel',
-        tenantId,
-        subject: run.id,
-        reason: reason ?? null,
-        details: { runs: 1 },
-      })
+      await record(jobs, { action: 'run.cancel', tenantId: run.tenantId, subject: run.id, reason })
     } else process.exitCode = 1
     if (json) return printJson({ id: run.id, cancelled, state: run.state })
     console.log(cancelled ? `Cancelled run ${id}.` : `Run ${id} had ended already: ${run.state}.`)

@@ -1,6 +1,8 @@
 /** `cgk schedule:pause` and `cgk schedule:resume`, which undo each other. */
 import { Command } from 'commander'
 import { printJson } from './print.ts'
+import { record } from './record.ts'
+import { fullScheduleId } from './schedule-id.ts'
 import { withPlatform } from './session.ts'
 
 interface Options {
@@ -14,8 +16,10 @@ export const schedulePause = new Command('schedule:pause')
   .option('--tenant <slug>', 'for this tenant; without, for all')
   .option('--json', 'print JSON: { schedule, tenantId, isPaused }')
   .action(async (schedule: string, { tenant, json }: Options) => {
-    await withPlatform(async ({ schedules }) => {
-      await schedules.pause(schedule, forTenant(tenant))
+    await withPlatform(async (jobs) => {
+      await jobs.schedules.pause(schedule, forTenant(tenant))
+      const subject = fullScheduleId(schedule)
+      await record(jobs, { action: 'schedule.pause', tenantId: tenant ?? null, subject })
       if (json) return printJson({ schedule, tenantId: tenant ?? null, isPaused: true })
       const again = `cgk schedule:resume ${schedule}${tenant ? ` --tenant ${tenant}` : ''}`
       console.log(`${schedule} is paused for ${tenant ?? 'all tenants'}. Resume it with: ${again}`)
@@ -28,8 +32,10 @@ export const scheduleResume = new Command('schedule:resume')
   .option('--tenant <slug>', 'for this tenant, which it was paused for; without, for all')
   .option('--json', 'print JSON: { schedule, tenantId, isPaused }')
   .action(async (schedule: string, { tenant, json }: Options) => {
-    await withPlatform(async ({ schedules }) => {
-      await schedules.resume(schedule, forTenant(tenant))
+    await withPlatform(async (jobs) => {
+      await jobs.schedules.resume(schedule, forTenant(tenant))
+      const subject = fullScheduleId(schedule)
+      await record(jobs, { action: 'schedule.resume', tenantId: tenant ?? null, subject })
       if (json) return printJson({ schedule, tenantId: tenant ?? null, isPaused: false })
       console.log(`${schedule} is no longer paused for ${tenant ?? 'all tenants'}.`)
     })

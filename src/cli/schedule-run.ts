@@ -1,6 +1,8 @@
 /** `cgk schedule:run`: the runs of a schedule, now and once. */
 import { Command } from 'commander'
 import { plural, printJson } from './print.ts'
+import { record } from './record.ts'
+import { fullScheduleId } from './schedule-id.ts'
 import { withQueue } from './session.ts'
 
 interface Options {
@@ -21,10 +23,16 @@ export const scheduleRun = new Command('schedule:run')
     if ((tenant === undefined) === (all === undefined)) {
       command.error('error: for whom? Give either --tenant <slug> or --all.')
     }
-    await withQueue(async ({ schedules }) => {
-      const runIds = await schedules.run(schedule, {
+    await withQueue(async (jobs) => {
+      const runIds = await jobs.schedules.run(schedule, {
         ...(tenant !== undefined && { tenantId: tenant }),
         ...(invocation !== undefined && { invocation }),
+      })
+      await record(jobs, {
+        action: 'schedule.run',
+        tenantId: tenant ?? null,
+        subject: fullScheduleId(schedule),
+        details: { runs: runIds.length },
       })
       if (json) return printJson({ runIds })
       if (tenant !== undefined) return console.log(runIds.join('\n'))

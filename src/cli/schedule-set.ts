@@ -3,6 +3,8 @@ import { Command } from 'commander'
 import type { ScheduleSettings } from '../schedules/settings.ts'
 import { jsonObject } from './arguments.ts'
 import { printJson } from './print.ts'
+import { record } from './record.ts'
+import { fullScheduleId } from './schedule-id.ts'
 import { nextText, scheduleColumns } from './schedule-text.ts'
 import { withPlatform } from './session.ts'
 import { formatTable } from './table.ts'
@@ -38,15 +40,21 @@ Examples: cgk schedule:set rawdog orders/reconcile --cron '0 */2 * * *'
     if (!reset && Object.keys(settings).length === 0) {
       command.error('error: what is to change? Give --cron, --timezone, --payload or --reset.')
     }
-    await withPlatform(async ({ schedules }) => {
+    await withPlatform(async (jobs) => {
       if (reset) {
-        const changed = await schedules.reset(tenant, schedule)
+        const changed = await jobs.schedules.reset(tenant, schedule)
+        if (changed) {
+          const subject = fullScheduleId(schedule)
+          await record(jobs, { action: 'schedule.reset', tenantId: tenant, subject })
+        }
         if (json) return printJson({ schedule, tenantId: tenant, changed })
         const was = changed ? 'has no settings of its own any more' : 'had no settings of its own'
         return console.log(`${schedule} of ${tenant} ${was}.`)
       }
       const given: ScheduleSettings & { extra?: boolean } = { ...settings, ...(extra && { extra }) }
-      const listed = await schedules.set(tenant, schedule, given)
+      const listed = await jobs.schedules.set(tenant, schedule, given)
+      const details = { cron: listed.cron, timezone: listed.timezone, extra: extra ?? false }
+      await record(jobs, { action: 'schedule.set', tenantId: tenant, subject: listed.id, details })
       if (json) return printJson(listed)
       console.log(formatTable([listed], scheduleColumns))
       console.log(

@@ -7,6 +7,7 @@ import { parseSlug, schemaName, slugFromName } from '../tenants/slug.ts'
 import { readTenant } from '../tenants/tenant.ts'
 import { parseTimezone } from '../tenants/timezone.ts'
 import { plural } from './print.ts'
+import { record } from './record.ts'
 import { withDatabase, withPlatform } from './session.ts'
 import { plain } from './table.ts'
 
@@ -28,8 +29,9 @@ export const tenantCreate = new Command('tenant:create')
     const slug = parseSlug(typed ?? slugFromName(name!))
     const options = { ...(name !== undefined && { name }), ...(timezone !== undefined && { timezone }) }
     if (dryRun) return await describe(slug, options)
-    await withPlatform(async ({ createTenant }) => {
-      const tenant = await createTenant(slug, options)
+    await withPlatform(async (jobs) => {
+      const tenant = await jobs.createTenant(slug, options)
+      await record(jobs, { action: 'tenant.create', tenantId: slug })
       console.log(
         `Created tenant ${tenant.slug} ("${plain(tenant.name)}", ${tenant.timezone}) in schema ${schemaName(slug)}.`,
       )

@@ -3,12 +3,15 @@ import { Command } from 'commander'
 import { UnknownTenantError } from '../errors.ts'
 import type { Platform } from '../platform.ts'
 import { parseSlug, schemaName } from '../tenants/slug.ts'
+import { reasonText } from './arguments.ts'
 import { plural } from './print.ts'
+import { record } from './record.ts'
 import { withPlatform } from './session.ts'
 
 interface Options {
   yes?: true
   force?: boolean
+  reason?: string
 }
 
 export const tenantDelete = new Command('tenant:delete')
@@ -16,10 +19,12 @@ export const tenantDelete = new Command('tenant:delete')
   .argument('<slug>')
   .option('--yes', 'really do it; without it, say what would be deleted and exit 1')
   .option('--force', 'also when runs are open: they are lost')
-  .action(async (slug: string, { yes, force = false }: Options) => {
-    await withPlatform(async ({ deleteTenant }, platform) => {
+  .option('--reason <text>', 'why, for the audit log', reasonText)
+  .action(async (slug: string, { yes, force = false, reason }: Options) => {
+    await withPlatform(async (jobs, platform) => {
       if (yes) {
-        await deleteTenant(slug, { force })
+        await jobs.deleteTenant(slug, { force })
+        await record(jobs, { action: 'tenant.delete', tenantId: slug, reason, details: { force } })
         return console.log(`Deleted tenant ${slug}.`)
       }
       console.log(await describe(platform, parseSlug(slug)))

@@ -1,6 +1,7 @@
 /** `cgk user:confirm`: an account made with an invitation becomes one of the person who has its address. */
 import { Command } from 'commander'
 import { printJson } from './print.ts'
+import { record } from './record.ts'
 import { withPeople } from './with-people.ts'
 
 export const userConfirm = new Command('user:confirm')
@@ -8,9 +9,10 @@ export const userConfirm = new Command('user:confirm')
   .argument('<email>')
   .option('--json', 'print JSON')
   .action(async (email: string, { json }: { json?: true }) => {
-    await withPeople(async ({ confirmAddress, findUserId }, auth) => {
+    await withPeople(async ({ confirmAddress, findUserId }, auth, started) => {
       const id = await findUserId(auth, email)
       const confirmed = await confirmAddress(auth, id, null)
+      if (confirmed) await record(started, { action: 'user.confirm', tenantId: null, subject: id })
       if (json) printJson({ id, confirmed })
       else console.log(confirmed ? `${email} is confirmed.` : `${email} was confirmed before.`)
     })

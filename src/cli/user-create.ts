@@ -4,6 +4,7 @@ import { type Permission, permissions, type TenantRole, tenantRoles } from '../a
 import { list } from './arguments.ts'
 import { readNewPassword } from './new-password.ts'
 import { printJson } from './print.ts'
+import { record } from './record.ts'
 import { loadPeople, withPeople } from './with-people.ts'
 
 interface Options {
@@ -39,8 +40,14 @@ export const userCreate = new Command('user:create')
     const granted = permission as Permission[]
     const membership = tenant === undefined ? undefined : { tenantId: tenant, role, permissions: granted }
     const user = { email, name, password, operator, membership, permissions: membership ? [] : granted }
-    await withPeople(async ({ createUser }, auth) => {
+    await withPeople(async ({ createUser }, auth, started) => {
       const id = await createUser(auth, user, null)
+      await record(started, {
+        action: 'user.create',
+        tenantId: tenant ?? null,
+        subject: id,
+        details: { operator, role: membership?.role ?? null },
+      })
       if (options.json) printJson({ id, email, operator, tenant: tenant ?? null })
       else console.log(`Created user ${email}${tenant === undefined ? '' : `, ${role} of ${tenant}`}.`)
     })

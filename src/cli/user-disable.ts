@@ -1,6 +1,7 @@
 /** `cgk user:disable` and `cgk user:enable`, which undo each other. */
 import { Command } from 'commander'
 import { printJson } from './print.ts'
+import { record } from './record.ts'
 import { withPeople } from './with-people.ts'
 
 export const userDisable = new Command('user:disable')
@@ -8,9 +9,10 @@ export const userDisable = new Command('user:disable')
   .argument('<email>')
   .option('--json', 'print JSON')
   .action(async (email: string, { json }: { json?: true }) => {
-    await withPeople(async ({ disableUser, findUserId }, auth) => {
+    await withPeople(async ({ disableUser, findUserId }, auth, started) => {
       const id = await findUserId(auth, email)
       await disableUser(auth, id, null)
+      await record(started, { action: 'user.disable', tenantId: null, subject: id })
       if (json) printJson({ id, status: 'disabled' })
       else console.log(`${email} is disabled. Undo it with: cgk user:enable ${email}`)
     })
@@ -21,9 +23,10 @@ export const userEnable = new Command('user:enable')
   .argument('<email>')
   .option('--json', 'print JSON')
   .action(async (email: string, { json }: { json?: true }) => {
-    await withPeople(async ({ enableUser, findUserId }, auth) => {
+    await withPeople(async ({ enableUser, findUserId }, auth, started) => {
       const id = await findUserId(auth, email)
       await enableUser(auth, id, null)
+      await record(started, { action: 'user.enable', tenantId: null, subject: id })
       if (json) printJson({ id, status: 'active' })
       else console.log(`${email} is active.`)
     })
