@@ -44,6 +44,8 @@ export interface AuditEntry extends AuditRecord {
 export interface AuditFilter {
   /** Only of these; others' entries are not to be seen. */
   tenantIds?: readonly string[]
+  /** Not of tenants that are gone: of one with a slug that was another's before, nothing of that one. */
+  ofPresentTenants?: boolean
   action?: string
   /** 1 to 1000. */
   limit: number
@@ -116,7 +118,7 @@ export async function recordAuditOfEach(
 /** Newest first. Index: the primary key, or platform_audit_tenant, or platform_audit_action. */
 export async function listAudit(
   { sql }: Database,
-  { tenantIds, action, limit, after }: AuditFilter,
+  { tenantIds, ofPresentTenants = false, action, limit, after }: AuditFilter,
 ): Promise<AuditPage> {
   if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) {
     throw new InvalidRunFilterError('limit must be a whole number from 1 to 1000.')
@@ -129,6 +131,8 @@ export async function listAudit(
     FROM public.platform_audit
     WHERE (${after ?? null}::bigint IS NULL OR id < ${after ?? null})
       AND (${tenantIds ?? null}::text[] IS NULL OR tenant_id = ANY(${tenantIds ?? null}))
+      AND (NOT ${ofPresentTenants}::boolean OR at >= (
+        SELECT created_at FROM public.organizations WHERE slug = tenant_id))
       AND (${action ?? null}::text IS NULL OR action = ${action ?? null})
     ORDER BY id DESC LIMIT ${limit + 1}`
   const entries = rows.slice(0, limit)

@@ -26,6 +26,8 @@ export interface ClientRuns {
 const usualWaitMs = 600_000
 const firstPauseMs = 200
 const longestPauseMs = 2_000
+/** What a timer holds. */
+const longestTimerMs = 2 ** 31 - 1
 
 export function createClientRuns(connection: Connection): ClientRuns {
   const get = (runId: string, signal?: AbortSignal) =>
@@ -37,13 +39,18 @@ export function createClientRuns(connection: Connection): ClientRuns {
     list: (filter = {}) => connection.send({ method: 'GET', path: '/runs', query: toQuery(filter) }),
 
     async wait(runId, { timeoutMs = usualWaitMs, signal } = {}) {
-      const until = Date.now() + timeoutMs
-      for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.5)) {
-        const run = await get(runId, signal)
-        if (hasEnded(run)) return run
-        const left = until - Date.now()
-        if (left <= 0) throw new JobsWaitTimeoutError(runId, timeoutMs)
-        await pause(Math.min(pauseMs, left), signal)
+      // Also where the API does not answer at all.
+      const limit = AbortSignal.timeout(Math.min(timeoutMs, longestTimerMs))
+      const stop = signal ? AbortSignal.any([signal, limit]) : limit
+      try {
+        for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.5)) {
+          const run = await get(runId, stop)
+          if (hasEnded(run)) return run
+          await pause(pauseMs, stop)
+        }
+      } catch (error) {
+        if (limit.aborted && !signal?.aborted) throw new JobsWaitTimeoutError(runId, timeoutMs)
+        throw error
       }
     },
 

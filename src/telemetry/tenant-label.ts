@@ -5,7 +5,8 @@
  * Nobody loses a name again: a series that changes owners would be wrong for both.
  */
 
-export const otherTenants = 'other'
+/** No slug begins like this. */
+export const otherTenants = '_other'
 
 const named = new Set<string>()
 let most = 100

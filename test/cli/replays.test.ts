@@ -157,7 +157,10 @@ describe('run:replay', { timeout: 120_000 }, () => {
       [why, 'Mended\r'],
     ])
     expect(confirmed).toMatchObject({ code: 0, shown: expect.stringContaining('Replayed: 1 of 1 done.') })
-    const { entries } = await cgkJson<AuditPage>(['audit:list', '--tenant', 'store'], env)
+    const { entries } = await cgkJson<AuditPage>(
+      ['audit:list', '--tenant', 'store', '--action', 'run.replay'],
+      env,
+    )
     expect(entries).toMatchObject([{ action: 'run.replay', reason: 'Mended' }])
   })
 

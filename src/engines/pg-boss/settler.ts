@@ -109,13 +109,14 @@ export class Settler {
   async #settleBare(settlement: Settlement, error: unknown): Promise<Set<string>> {
     const run = settlement.claim.id
     const { taskId } = settlement.claim
-    const unstorable = JSON.stringify(toKeptFailure(taskId, unstorableResult))
-    if (settlement.output === unstorable) {
+    const bare =
+      settlement.kind === 'completed' ? 'null' : JSON.stringify(toKeptFailure(taskId, unstorableResult))
+    if (settlement.output === bare) {
       this.#logger.error({ err: error, run }, 'Postgres refused to settle a run; it will count as lost')
       return new Set()
     }
     this.#logger.error({ err: error, run }, 'Postgres refused an output; it is settled without')
-    return await this.#settleSurely([{ ...settlement, output: unstorable }])
+    return await this.#settleSurely([{ ...settlement, output: bare }])
   }
 }
 

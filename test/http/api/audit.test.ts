@@ -1,4 +1,4 @@
-import { audit } from '@cgk-platform/jobs'
+import { audit, createTenant, deleteTenant } from '@cgk-platform/jobs'
 import { describe, expect, test } from 'vitest'
 import { keyOf, kit, onPlatform, userOf } from './kit.ts'
 
@@ -54,6 +54,19 @@ describe('GET /audit', () => {
     expect(actions(await both.get(`/audit?tenant=${one}`))).toEqual(['b.one'])
     const operator = await userOf('operator')
     expect(actions(await operator.get('/audit?limit=3'))).toEqual(['b.all', 'b.two', 'b.one'])
+  })
+
+  test('shows nothing of a tenant that had the slug before, but to the platform', async () => {
+    const tenantId = await kit.tenant()
+    await note(tenantId, 'c.before')
+    await deleteTenant(tenantId, { force: true })
+    await createTenant(tenantId)
+    await note(tenantId, 'c.after')
+    const owner = await userOf('owner', tenantId)
+    expect(actions(await owner.get('/audit'))).toEqual(['c.after'])
+    expect(actions(await owner.get(`/audit?tenant=${tenantId}`))).toEqual(['c.after'])
+    const operator = await userOf('operator')
+    expect(actions(await operator.get(`/audit?tenant=${tenantId}`))).toEqual(['c.after', 'c.before'])
   })
 
   test('is not for members', async () => {

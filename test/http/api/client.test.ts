@@ -69,6 +69,14 @@ async function connectionOf(listener: RequestListener): Promise<Connection> {
 }
 
 describe('against the API', () => {
+  test('waits no longer than it is told, also where nobody answers', async () => {
+    const silent = await clientOf(() => {})
+    const from = performance.now()
+    const id = '00000000-0000-4000-8000-000000000000'
+    await expect(silent.runs.wait(id, { timeoutMs: 300 })).rejects.toThrow(JobsWaitTimeoutError)
+    expect(performance.now() - from).toBeLessThan(2_000)
+  })
+
   test('triggers, waits, reads, lists, and reads logs', async () => {
     const client = await clientOf()
     const { id } = await client.tasks.trigger('client/greet', { tenantId, name: 'Ada' }, { tags: ['first'] })
