@@ -1,8 +1,10 @@
 /** Whether every credential can be decrypted, and whether every key is still needed. No value is kept or told. */
+
 import { decrypt, keyIdOf } from '../credentials/encryption.ts'
 import type { KeyRings } from '../credentials/key-rings.ts'
 import { credentialTable } from '../credentials/rows.ts'
 import type { Database } from '../db/database.ts'
+import { portions } from '../portions.ts'
 import type { Check } from './check.ts'
 import { count, orOk, problem, type Said, some, warning } from './finding.ts'
 
@@ -56,8 +58,7 @@ async function* readAll(database: Database): AsyncGenerator<Row> {
       WHERE to_regclass('tenant_' || slug || '.tenant_api_credentials') IS NOT NULL ORDER BY slug`,
   )
   const slugs = rows.map(({ slug }) => slug)
-  for (let start = 0; start < slugs.length; start += portion) {
-    const some = slugs.slice(start, start + portion)
+  for (const some of portions(slugs, portion)) {
     const text = some.map(
       (slug, index) =>
         `SELECT $${index + 1}::text AS "tenantId", service_name AS service, credential_key AS key,

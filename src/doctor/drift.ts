@@ -2,12 +2,14 @@
  * Whether the tables of tenants are still what the migrations make. A fresh schema is migrated in a transaction that is
  * rolled back, and every tenant's is held to it: by a hash, and object by object where that differs.
  */
+
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../db/database.ts'
 import { applyFiles } from '../db/migrations/apply.ts'
 import { type Migration, readMigrations } from '../db/migrations/files.ts'
 import { migrationStatus } from '../db/migrations/status.ts'
 import { quoteIdentifier } from '../db/statement.ts'
+import { portions } from '../portions.ts'
 import type { Check } from './check.ts'
 import { count, orOk, problem, type Said, some, warning } from './finding.ts'
 import { type CatalogObject, readFingerprints, readObjects } from './fingerprint.ts'
@@ -71,8 +73,7 @@ async function findDrifted(
   expected: string | undefined,
 ): Promise<string[]> {
   const drifted: string[] = []
-  for (let start = 0; start < schemas.length; start += portion) {
-    const some = schemas.slice(start, start + portion)
+  for (const some of portions(schemas, portion)) {
     const hashes = await readFingerprints(database, some)
     drifted.push(...some.filter((schema) => hashes.get(schema) !== expected))
   }

@@ -24,8 +24,6 @@ export function describeFailure(taskId: string, error: RunError): Failure {
   return { fingerprint: createHash('sha256').update(parts).digest('hex').slice(0, 20), message, frame }
 }
 
-export const fingerprintPattern = /^[0-9a-f]{20}$/
-
 const longestMessage = 500
 
 /** From the most certain to the least: what one rule has replaced, no later one sees. */

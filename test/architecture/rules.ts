@@ -7,7 +7,7 @@ import { type Import, readSource } from './source.ts'
 
 /** From the bottom up: the names are files or folders of `src/`. */
 const layers = [
-  ['errors', 'config', 'log', 'secret', 'redact', 'clean-text', 'telemetry'],
+  ['errors', 'config', 'log', 'secret', 'redact', 'clean-text', 'portions', 'telemetry'],
   ['db'],
   ['tenants'],
   ['credentials', 'holds', 'cache', 'audit'],

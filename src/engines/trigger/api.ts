@@ -12,11 +12,11 @@
  */
 import { auth, idempotencyKeys, TriggerClient } from '@trigger.dev/sdk'
 import { TriggerUnavailableError } from '../../errors.ts'
+import { portions } from '../../portions.ts'
 import { rememberSecret } from '../../redact.ts'
 import type { Secret } from '../../secret.ts'
 import { type Call, callPatiently, type Patience } from './api-call.ts'
 import { isBadRequest, isNoKey, isNotFound, noKey } from './api-errors.ts'
-import { portions } from './portions.ts'
 import type { TriggerCall } from './request.ts'
 import { runIdInTags, runTag } from './run-id.ts'
 import type { ApiStatus } from './states.ts'

@@ -4,13 +4,13 @@
  */
 import type { Logger } from 'pino'
 import { RateLimitedError, TriggerRefusedError } from '../../errors.ts'
+import { portions } from '../../portions.ts'
 import { storableError } from '../../task/json.ts'
 import type { RunRequest } from '../../task/run.ts'
 import type { TriggerApi } from './api.ts'
 import { isRefusedForGood } from './api-errors.ts'
 import type { KnownRuns } from './known-runs.ts'
 import type { Due, Outbox } from './outbox.ts'
-import { portions } from './portions.ts'
 import type { Delivery, Sender } from './send.ts'
 
 export interface GiverOptions {

@@ -4,11 +4,11 @@
  */
 import type { Database } from '../../db/database.ts'
 import type { Transaction } from '../../db/transaction.ts'
+import { portions } from '../../portions.ts'
 import { keepFailed, toKeptFailure } from '../../runs/keep-failed.ts'
 import type { JsonValue, RunError } from '../../task/json.ts'
 import type { RunRequest } from '../../task/run.ts'
 import { workerName } from './attempt-facts.ts'
-import { portions } from './portions.ts'
 
 /** A run that is to be given to Trigger.dev. */
 export interface Due {

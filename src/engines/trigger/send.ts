@@ -2,10 +2,11 @@
  * To Trigger.dev: one run by one request, many by batches. A run with an idempotency key always goes alone, for a batch
  * does not tell which run has the key.
  */
+
+import { portions } from '../../portions.ts'
 import type { RunRequest } from '../../task/run.ts'
 import type { TriggerApi } from './api.ts'
 import type { KeyHolders } from './idempotency.ts'
-import { portions } from './portions.ts'
 import { idempotencyKeyOf, toCall } from './request.ts'
 
 export interface Delivery {

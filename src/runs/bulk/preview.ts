@@ -3,9 +3,11 @@
  * a run that fails in between is not among them. They are found before a transaction is opened to write them down: no
  * connection waits for another one.
  */
+
 import { randomUUID } from 'node:crypto'
 import type { Actor } from '../../audit/audit.ts'
 import { InvalidBulkActionError } from '../../errors.ts'
+import { portions } from '../../portions.ts'
 import type { JsonValue } from '../../task/json.ts'
 import { findUnstorable } from '../../task/payload.ts'
 import type { Run } from '../../task/run.ts'
@@ -48,8 +50,10 @@ export async function preview(dependencies: BulkDependencies, request: PreviewRe
   const id = randomUUID()
   await database.transaction(async () => {
     await insertAction(id, request, found, dependencies)
-    for (let start = 0; start < found.rows.length; start += rowsPerInsert) {
-      await insertRuns(id, start, found.rows.slice(start, start + rowsPerInsert), dependencies)
+    let offset = 0
+    for (const rows of portions(found.rows, rowsPerInsert)) {
+      await insertRuns(id, offset, rows, dependencies)
+      offset += rows.length
     }
   })
   return {

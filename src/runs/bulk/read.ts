@@ -3,6 +3,7 @@
 import { raw } from 'sql-template-tag'
 import type { Database } from '../../db/database.ts'
 import { InvalidRunFilterError, UnknownBulkActionError } from '../../errors.ts'
+import { isRunId } from '../filter.ts'
 import type { ActionKind, ActionRun, BulkAction } from './action.ts'
 
 const columns = raw(`
@@ -14,7 +15,8 @@ const columns = raw(`
     'waiting', total - done - refused - skipped, 'done', done, 'refused', refused, 'skipped', skipped
   ) AS counts`)
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+/** A UUID, as a run's is. */
+const isActionId = isRunId
 
 /** Index: the primary keys. @throws UnknownBulkActionError, also where one of its tenants is not among `within`. */
 export async function readAction(
@@ -22,7 +24,7 @@ export async function readAction(
   id: string,
   within: readonly string[] | null = null,
 ): Promise<BulkAction> {
-  if (!uuid.test(id)) throw new UnknownBulkActionError(id)
+  if (!isActionId(id)) throw new UnknownBulkActionError(id)
   const { rows } = await sql<BulkAction>`
     SELECT ${columns} FROM public.platform_bulk_actions AS action
     WHERE id = ${id} AND (${within}::text[] IS NULL OR (tenant_ids <> '{}' AND tenant_ids <@ ${within}))`
@@ -49,7 +51,7 @@ export async function listActions(
   { sql }: Database,
   { within, limit, after, kind = null }: ListOptions,
 ): Promise<ActionPage> {
-  if (after !== undefined && !uuid.test(after)) {
+  if (after !== undefined && !isActionId(after)) {
     throw new InvalidRunFilterError('`after` is not the `next` of a page of bulk actions.')
   }
   const { rows } = await sql<BulkAction>`

@@ -1,6 +1,8 @@
 /** The runs that a selection means, page by page, as they are now. */
+
 import type { Engine } from '../../engines/engine.ts'
 import { InvalidRunFilterError, UnknownRunError } from '../../errors.ts'
+import { portions } from '../../portions.ts'
 import { finalStates, openStates, type Run, type RunState } from '../../task/run.ts'
 import type { ActionKind, Selection } from './action.ts'
 
@@ -27,9 +29,7 @@ async function* selectByIds(
   runIds: readonly string[],
   { kind, within }: SelectOptions,
 ): AsyncGenerator<Run[]> {
-  const distinct = [...new Set(runIds)]
-  for (let start = 0; start < distinct.length; start += runsPerPage) {
-    const asked = distinct.slice(start, start + runsPerPage)
+  for (const asked of portions([...new Set(runIds)], runsPerPage)) {
     const found = new Map((await engine.getMany(asked)).map((run) => [run.id, run]))
     const page = asked.map((id) => {
       const run = found.get(id)

@@ -3,7 +3,9 @@
  * many processes one does it. Where the engine is in the database, new runs and the note of them commit together;
  * elsewhere a step that is repeated asks for the same runs by the same ids.
  */
+
 import { leaveScopes } from '../../db/scope.ts'
+import { portions } from '../../portions.ts'
 import type { RunRequest } from '../../task/run.ts'
 import { toReplayRequest } from '../replay.ts'
 import type { ActionKind, ActionRun, Edit } from './action.ts'
@@ -109,8 +111,7 @@ async function cancel(
   { engine }: BulkDependencies,
 ): Promise<Done[]> {
   const done: Done[] = []
-  for (let start = 0; start < waiting.length; start += cancelledAtOnce) {
-    const some = waiting.slice(start, start + cancelledAtOnce)
+  for (const some of portions(waiting, cancelledAtOnce)) {
     const answers = await leaveScopes(() => Promise.all(some.map(({ runId }) => engine.cancel(runId))))
     const late = some.filter((_, index) => !answers[index]).map(({ runId }) => runId)
     const cancelled = await cancelledSince(confirmedAt, late, engine)

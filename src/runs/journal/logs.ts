@@ -1,8 +1,10 @@
 /** The logs of runs, to read and to follow, whatever engine the runs are on. */
+
 import type { Database } from '../../db/database.ts'
 import type { Listener } from '../../db/listener.ts'
 import { InvalidRunFilterError, UnknownRunError } from '../../errors.ts'
 import type { Run } from '../../task/run.ts'
+import { isRunId } from '../filter.ts'
 import type { RunWaiter } from '../waiter.ts'
 import { type RunProgress, readProgress } from './progress.ts'
 import { type RunLogLine, type RunLogPage, readLines } from './read-lines.ts'
@@ -26,7 +28,6 @@ export interface FollowLogsOptions {
 const lookEveryMs = 1_000
 /** What a timer can take: 24 days. */
 const longestWaitMs = 2 ** 31 - 1
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export interface RunLogsOptions {
   database: Database
@@ -106,7 +107,7 @@ export class RunLogs {
 
   /** Trigger.dev's own name of a run is not what its lines are kept by. */
   async #idOf(runId: string): Promise<string> {
-    return uuid.test(runId) ? runId.toLowerCase() : (await this.#find(runId)).id
+    return isRunId(runId) ? runId.toLowerCase() : (await this.#find(runId)).id
   }
 
   async #find(runId: string): Promise<Run> {
